@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# make            build everything into build/        make V=1    show the commands
+# make check      run the tests                       make demo   see it work
+# make install    DESTDIR= PREFIX=
+#
+# Nothing here needs the network, git or the running kernel's BTF.
+
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+
+VERSION   := 0.1.0
+BUILD     ?= build
+PREFIX    ?= /usr/local
+SBINDIR   ?= $(PREFIX)/sbin
+MANDIR    ?= $(PREFIX)/share/man
+DOCDIR    ?= $(PREFIX)/share/doc/dirtyprof
+COMPDIR   ?= $(PREFIX)/share/bash-completion/completions
+
+CC        ?= cc
+ifeq ($(origin CC),default)
+CC        := cc
+endif
+CLANG     ?= clang
+BPFTOOL   ?= $(firstword $(wildcard $(foreach d,$(subst :, ,$(PATH)) /usr/sbin /sbin,$(d)/bpftool)) bpftool)
+LLVM_STRIP?= llvm-strip
+PKG_CONFIG?= pkg-config
+INSTALL   ?= install
+
+# The target architecture is the compiler's, so that CC=powerpc64le-linux-gnu-gcc cross-builds.
+TRIPLET   := $(shell $(CC) -dumpmachine 2>/dev/null)
+ifneq ($(filter powerpc64le-% ppc64le-%,$(TRIPLET)),)
+BPF_ARCH  := powerpc
+VMLINUX   := vmlinux/ppc64le
+else
+BPF_ARCH  := x86
+VMLINUX   := vmlinux/x86_64
+endif
+
+PKGS      := libbpf json-c zlib
+PKG_CFLAGS:= $(shell $(PKG_CONFIG) --cflags $(PKGS) 2>/dev/null)
+PKG_LIBS  := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -lbpf -ljson-c -lz) -lelf -lm
+
+CFLAGS    ?= -O2 -g
+WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
+ALL_CFLAGS:= -std=gnu11 -D_GNU_SOURCE -DDIRTYPROF_VERSION='"$(VERSION)"' $(WARN) -Iinclude -I. -Iuser -I$(BUILD)/bpf $(PKG_CFLAGS) $(CFLAGS)
+BPF_CFLAGS:= -O2 -g -std=gnu11 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Iinclude -I. -Ibpf -I$(VMLINUX) -Ivmlinux \
+	     -Wall -Wextra -Wno-unused-parameter -Wno-unused-function -Wno-missing-declarations
+
+ifeq ($(V),1)
+Q :=
+msg :=
+else
+Q := @
+msg = @printf '  %-8s %s\n' $(1) $(patsubst $(BUILD)/%,%,$@)
+endif
+
+# The pure part has folders of its own and may not touch libbpf, files or the clock (tests/unit/purity.sh).
+PURE_DIRS := user/model user/report
+LIVE_DIRS := user/probe user/vm user/qmp user/cli
+PURE_SRC  := $(sort $(foreach d,$(PURE_DIRS),$(wildcard $(d)/*.c)))
+LIVE_SRC  := $(sort $(foreach d,$(LIVE_DIRS),$(wildcard $(d)/*.c)))
+PURE_OBJ  := $(PURE_SRC:%.c=$(BUILD)/%.o)
+LIVE_OBJ  := $(LIVE_SRC:%.c=$(BUILD)/%.o)
+BPF_SRC   := $(sort $(wildcard bpf/*.bpf.c))
+SKEL      := $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.skel.h)
+
+PURE_LIB  := $(BUILD)/libdirtyprof-pure.a
+BIN       := $(BUILD)/dirtyprof
+
+all: $(BIN)
+
+$(BIN): $(LIVE_OBJ) $(PURE_LIB)
+	$(call msg,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -o $@ $(LIVE_OBJ) $(PURE_LIB) $(PKG_LIBS)
+
+$(PURE_LIB): $(PURE_OBJ)
+	$(call msg,AR)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/user/%.o: user/%.c | $(SKEL)
+	$(call msg,CC)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+# The pure part does not wait for the BPF skeletons: it builds where there is no clang.
+$(PURE_OBJ): $(BUILD)/%.o: %.c
+	$(call msg,CC)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
+	$(call msg,BPF)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(BPF_CFLAGS) -MMD -MP -MT $@ -c -o $@ $<
+	$(Q)$(LLVM_STRIP) -g $@
+
+$(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
+	$(call msg,SKEL)
+	$(Q)$(BPFTOOL) gen skeleton $< name $(subst .,_,$*)_bpf > $@
+
+-include $(LIVE_OBJ:.o=.d) $(PURE_OBJ:.o=.d) $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.d)
+
+include tests/tests.mk
+
+clean:
+	$(Q)rm -rf $(BUILD)
+
+.PHONY: all clean

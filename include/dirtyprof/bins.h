@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Log-linear bins for durations, shared by the BPF programs and the model.
+ *
+ * Bin 0 holds [0, 2^16) ns. From there every octave [2^e, 2^(e+1)) ns is cut into 8 bins of equal
+ * width, up to 2^40 ns (1100 s). A bin's width is therefore at most 1/8 of its lower edge: reading a
+ * value off a bin has a relative error of at most 12.5 %. Cumulative counts at bin edges are exact.
+ *
+ * Levels: a start point ("anchor") of level l is followed for 2^(24 + 2l) ns (17 ms, 67 ms, 268 ms,
+ * 1.07 s, 4.3 s, 17 s, 69 s, 275 s, 1100 s) before another one of that level is opened.
+ */
+#ifndef DIRTYPROF_BINS_H
+#define DIRTYPROF_BINS_H
+
+#define DP_BIN_MIN_SHIFT 16
+#define DP_BIN_MAX_SHIFT 40
+#define DP_BIN_SUB_SHIFT 3
+#define DP_BIN_SUB (1 << DP_BIN_SUB_SHIFT)
+#define DP_BINS (1 + (DP_BIN_MAX_SHIFT - DP_BIN_MIN_SHIFT) * DP_BIN_SUB) /* 193 */
+
+#define DP_LEVELS 9
+#define DP_LEVEL_SHIFT(l) (24 + 2 * (l))
+#define DP_LEVEL_NS(l) (1ULL << DP_LEVEL_SHIFT(l))
+
+/* floor(log2(v)) of a non-zero value; no builtin, as BPF has no instruction for it. */
+static inline unsigned int dp_log2(unsigned long long v)
+{
+	unsigned int r = 0;
+
+	if (v >> 32) { v >>= 32; r += 32; }
+	if (v >> 16) { v >>= 16; r += 16; }
+	if (v >> 8) { v >>= 8; r += 8; }
+	if (v >> 4) { v >>= 4; r += 4; }
+	if (v >> 2) { v >>= 2; r += 2; }
+	if (v >> 1) r += 1;
+	return r;
+}
+
+/* The bin that holds a duration of ns; durations beyond the last edge fall into the last bin. */
+static inline unsigned int dp_bin_of(unsigned long long ns)
+{
+	unsigned int e;
+
+	if (ns < (1ULL << DP_BIN_MIN_SHIFT))
+		return 0;
+	if (ns >= (1ULL << DP_BIN_MAX_SHIFT))
+		return DP_BINS - 1;
+	e = dp_log2(ns);
+	return 1 + (e - DP_BIN_MIN_SHIFT) * DP_BIN_SUB +
+	       (unsigned int)((ns >> (e - DP_BIN_SUB_SHIFT)) & (DP_BIN_SUB - 1));
+}
+
+/* Lower edge of a bin, in ns; dp_bin_lo(DP_BINS) is the upper edge of the last one. */
+static inline unsigned long long dp_bin_lo(unsigned int bin)
+{
+	unsigned int e, sub;
+
+	if (!bin)
+		return 0;
+	e = DP_BIN_MIN_SHIFT + (bin - 1) / DP_BIN_SUB;
+	sub = (bin - 1) % DP_BIN_SUB;
+	return (unsigned long long)(DP_BIN_SUB + sub) << (e - DP_BIN_SUB_SHIFT);
+}
+
+static inline unsigned long long dp_bin_hi(unsigned int bin)
+{
+	return dp_bin_lo(bin + 1);
+}
+
+#endif

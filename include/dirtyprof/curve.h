@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * The working-set curve U(t): how many distinct pages (blocks of a size) a guest dirties within t of a
+ * moment that has nothing to do with its own writes. Pure: no I/O, no clock, no libbpf.
+ *
+ * U is expressed in blocks of the size asked for, t in seconds. U(0) = 0, U never falls, U never
+ * exceeds the blocks that log. For a stationary guest U is concave.
+ */
+#ifndef DIRTYPROF_CURVE_H
+#define DIRTYPROF_CURVE_H
+
+#include "dirtyprof/snapshot.h"
+
+struct dp_curve;
+
+/* A value with its 10-90 % interval. lo <= mid <= hi. */
+struct dp_est {
+	double lo, mid, hi;
+};
+
+struct dp_curve *dp_curve_new(void);            /* NULL: out of memory */
+void dp_curve_free(struct dp_curve *c);         /* NULL-safe */
+
+/* Adds an interval's observations. 0, or -ENOMEM, -EINVAL (inconsistent numbers; nothing is added). */
+int dp_curve_add(struct dp_curve *c, const struct dp_snapshot *s);
+
+/* Fits U for every size from all that was added. Call after the last add, before the eval functions. 0 or -ENOMEM. */
+int dp_curve_fit(struct dp_curve *c);
+
+/* true: something was observed, so that U is more than 0 <= U <= N. */
+bool dp_curve_known(const struct dp_curve *c, enum dp_size size);
+
+/* U(t) in blocks. Beyond the longest observation: mid continues at the last slope, lo stays flat, hi follows the largest
+ * slope that concavity allows; all capped by the number of blocks. t < 0 counts as 0. */
+struct dp_est dp_curve_eval(const struct dp_curve *c, enum dp_size size, double t);
+
+/* U'(0), in blocks a second: the true dirty rate. */
+struct dp_est dp_curve_rate(const struct dp_curve *c, enum dp_size size);
+
+/* One region's curve at 4K, for the prediction by region. Regions never observed: mid 0, hi = its pages. */
+struct dp_est dp_curve_region_eval(const struct dp_curve *c, uint32_t region, double t);
+uint32_t dp_curve_regions(const struct dp_curve *c);
+
+/* Longest lag at which something was observed, in seconds; 0 = nothing. */
+double dp_curve_reach(const struct dp_curve *c, enum dp_size size);
+
+/* The windows at which harvest saw the log, longest first. Returns how many, writes at most n. Seconds. */
+uint32_t dp_curve_windows(const struct dp_curve *c, double *t, uint32_t n);
+
+/* Number of blocks of this size that log (the N of U). */
+double dp_curve_blocks(const struct dp_curve *c, enum dp_size size);
+
+#endif
