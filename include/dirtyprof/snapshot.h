@@ -15,7 +15,7 @@
 #include "dirtyprof/bins.h"
 
 #define DP_WIRE_UNIT 4096u      /* QEMU's target page: what migration sends, in bytes */
-#define DP_REGION_SHIFT 18      /* a region is 2^18 pages of 4 KiB = 1 GiB, QEMU's clear chunk */
+#define DP_REGION_SHIFT 18      /* a region is 2^18 pages of 4 KiB = 1 GiB of guest-physical memory */
 #define DP_MAX_VCPUS 256        /* per-vCPU counts kept; further vCPUs are added to the last one */
 #define DP_NAME_LEN 32
 
@@ -67,8 +67,8 @@ struct dp_slot {
 	uint64_t hva;
 	bool logging;          /* KVM_MEM_LOG_DIRTY_PAGES is set */
 	bool ram;              /* counts as migratable RAM: not read-only */
-	uint32_t region_base;  /* first of its regions in dp_snapshot.regions numbering */
-	uint32_t nregions;
+	uint32_t region_base;  /* number of the region that its first page lies in */
+	uint32_t nregions;     /* regions it spans */
 	struct dp_backing backing;
 };
 
@@ -87,7 +87,13 @@ struct dp_vm {
 	uint64_t logging_pages;          /* 4K pages of slots that log */
 	uint32_t nslots;
 	struct dp_slot *slots;
+	/*
+	 * A region is a 1 GiB frame of guest-physical memory that holds RAM; they are numbered in ascending
+	 * order of address. Several slots can share one, and one slot can span several. The N of U(t):
+	 */
 	uint32_t nregions;
+	uint64_t *region_pages;          /* by region: 4K pages of RAM in it that log or would log */
+	uint64_t blocks[DP_SIZES];       /* all regions: aligned blocks of each size that hold such a page */
 	uint32_t blind;                  /* DP_BLIND_*: writers that KVM's log cannot show */
 };
 
