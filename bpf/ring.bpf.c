@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The dirty ring: every push is seen with its time and vCPU, de-duplicated here, and only counters and
+ * bits reach user space.
+ *
+ * Each page (and each block of 64K and more) has a stamp: when it was last pushed. An anchor is a moment
+ * at which the rings had been emptied, so that every page was re-armed; a push counts for an anchor if
+ * the page's stamp is older than the anchor, once, in the bin of its lag. A page that is pushed again
+ * without a re-arming in between therefore never counts twice. Anchors exist on DP_LEVELS levels
+ * (dirtyprof/bins.h) and are opened at RESETs, lower levels together with higher ones, so that a level's
+ * anchor is never newer than the one below it and the search can stop at the first stamp that is newer.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "compat.bpf.h"
+#include "shared.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile int targ_tgid = 0;
+const volatile u32 targ_slot_ids = 0;              /* slots map holds this many ids of each address space */
+const volatile u32 targ_chunks = 0;                /* chunks of one set of bits */
+const volatile u32 targ_stamp_base[5] = {};        /* first stamp of each size */
+const volatile u32 targ_sample_shift[5] = {};      /* 1 block in 2^shift is stamped */
+const volatile u32 targ_regions = 0;
+
+u64 clock_base;                                    /* CLOCK_MONOTONIC, ns, of stamp 0 */
+u32 cur_bits;                                      /* which of the two sets of bits is written: 0 or 1 */
+u32 active;                                        /* anchors are open */
+u64 started_ns;                                    /* when the anchors of this logging were opened first */
+u64 last_push_ns;                                  /* last push that was not a repetition */
+u64 last_reset_ns;
+u32 last_reset_tid;
+u64 resets;
+u32 blind_limit;                                   /* pages: more than this at a RESET is no good anchor */
+struct dp_anchor anchors[DP_LEVELS];
+struct dp_vcpu_stat vcpu_stats[DP_MAX_STAT_VCPUS];
+u32 ring_used[DP_MAX_STAT_VCPUS];                  /* pushed and not yet reset, at each ring's last RESET */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct dp_ring_slot);
+} slots SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct dp_chunk);
+} bits SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct dp_stamps);
+} stamps SEC(".maps");
+
+/* One row a region at 4K, then one each for 64K, 2M, 16M and 1G. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct dp_hist);
+} hists SEC(".maps");
+
+/* One small record a sync, so that user space can close its interval there. */
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 65536);
+} notes SEC(".maps");
+
+static __always_inline u32 stamp_of(u64 now)
+{
+	return (u32)((now - clock_base) >> DP_STAMP_SHIFT) + 1;
+}
+
+/* The stamp of a block, or NULL where this block is not in the sample. */
+static __always_inline u32 *block_stamp(u32 size, u32 block)
+{
+	u32 k = targ_sample_shift[size], idx = block, elem;
+	struct dp_stamps *st;
+
+	if (k) {
+		/* One block of each aligned run of 2^k, at a place that a hash of the run chooses. */
+		idx = block >> k;
+		if ((block & ((1u << k) - 1)) != ((idx * 2654435761u) >> 16 & ((1u << k) - 1)))
+			return NULL;
+	}
+	idx += targ_stamp_base[size];
+	elem = idx / DP_STAMPS;
+	st = bpf_map_lookup_elem(&stamps, &elem);
+	return st ? &st->s[idx & (DP_STAMPS - 1)] : NULL;
+}
+
+static __always_inline bool older(u32 stamp, u32 anchor)
+{
+	return !stamp || (s32)(stamp - anchor) < 0;
+}
+
+/* A block was pushed at `stamp`, last at `last`: count it for every level whose anchor it is the first after. */
+static __always_inline void count_levels(u32 row, u32 last, u32 stamp)
+{
+	struct dp_hist *h = bpf_map_lookup_elem(&hists, &row);
+	u32 l, bin;
+	u64 lag;
+
+	if (!h)
+		return;
+	for (l = 0; l < DP_LEVELS; l++) {
+		u32 anchor = anchors[l].stamp;
+
+		if (!older(last, anchor))
+			break;
+		lag = (u64)(u32)(stamp - anchor) << DP_STAMP_SHIFT;
+		if (lag >= DP_LEVEL_NS(l))
+			continue;     /* the anchor has run its length and waits for a RESET */
+		bin = dp_bin_of(lag);
+		if (bin < DP_BINS)
+			__sync_fetch_and_add(&h->c[l][bin], 1);
+	}
+}
+
+/* Opens anchors at `stamp` for the levels that are due. */
+static __always_inline void open_anchors(u32 stamp, u32 blind, bool all)
+{
+	u32 l;
+
+	for (l = 0; l < DP_LEVELS; l++) {
+		struct dp_anchor *a = &anchors[l];
+		u64 age = (u64)(u32)(stamp - a->stamp) << DP_STAMP_SHIFT;
+
+		if (!all) {
+			/* A higher level is due only together with the one below: see the top. */
+			if (age < DP_LEVEL_NS(l))
+				break;
+			a->closed++;
+		}
+		a->stamp = stamp;
+		a->blind += blind;
+		a->opened++;
+	}
+}
+
+static __always_inline void start_logging(u64 now)
+{
+	if (__sync_val_compare_and_swap(&active, 0, 1))
+		return;
+	started_ns = now;
+	open_anchors(stamp_of(now), 0, true);
+}
+
+/* First dirtyings of the larger blocks; stops at the first block that was pushed after the newest anchor. */
+static __always_inline void count_blocks(u32 page, u32 stamp, u32 newest)
+{
+	const u32 shift[4] = { 4, 9, 12, 18 };
+	u32 i;
+
+	for (i = 0; i < 4; i++) {
+		u32 *st = block_stamp(i + 1, page >> shift[i]);
+		u32 last;
+
+		if (!st)
+			continue;
+		last = *st;
+		if (!older(last, newest))
+			return;
+		last = __sync_lock_test_and_set(st, stamp);
+		count_levels(targ_regions + i, last, stamp);
+	}
+}
+
+static __always_inline int on_push(u32 index, u32 slot, u64 offset)
+{
+	struct dp_vcpu_stat *stat;
+	struct dp_ring_slot *s;
+	struct dp_chunk *chunk;
+	u32 id, page, newest, stamp, last, *st, key;
+	u64 now, *word, bit;
+
+	if (index >= DP_MAX_STAT_VCPUS)
+		index = DP_MAX_STAT_VCPUS - 1;
+	stat = &vcpu_stats[index];
+	stat->pushes++;
+	id = slot & 0xffff;
+	key = (slot >> 16) * targ_slot_ids + id;
+	s = bpf_map_lookup_elem(&slots, &key);
+	if (!s || id >= targ_slot_ids || offset >= (s->npages >> s->shift)) {
+		stat->unknown++;
+		return 0;
+	}
+	page = s->index + (u32)(offset << s->shift);
+	if (!s->logging || !active) {
+		/* The first push to a slot that did not log is when its logging began, to within that push. */
+		s->logging = 1;
+		start_logging(bpf_ktime_get_ns());
+	}
+	newest = anchors[0].stamp;
+	st = block_stamp(0, page);
+	if (st && !older(*st, newest)) {
+		stat->repeated++;
+		return 0;
+	}
+	key = cur_bits * targ_chunks + (page >> DP_CHUNK_SHIFT);
+	chunk = bpf_map_lookup_elem(&bits, &key);
+	if (!chunk)
+		return 0;
+	word = &chunk->w[(page >> 6) & (DP_CHUNK_WORDS - 1)];
+	bit = 1ULL << (page & 63);
+	if (!(*word & bit))
+		__sync_fetch_and_or(word, bit);
+	now = bpf_ktime_get_ns();
+	last_push_ns = now;
+	stamp = stamp_of(now);
+	if (st) {
+		last = __sync_lock_test_and_set(st, stamp);
+		count_levels(page >> 18, last, stamp);
+	}
+	count_blocks(page, stamp, newest);
+	return 0;
+}
+
+/* All rings' unreset pushes: what the other vCPUs had left at their last RESET is near enough. */
+static __always_inline u32 blind_pages(u32 index, u32 used)
+{
+	static u32 total;
+	u32 old = ring_used[index];
+
+	ring_used[index] = used;
+	total += used - old;
+	return total;
+}
+
+const volatile u32 targ_vcpus = 1;
+
+static __always_inline int on_reset(u32 index, u32 used)
+{
+	u64 now = bpf_ktime_get_ns();
+	u32 tid = (u32)bpf_get_current_pid_tgid(), blind;
+	u64 *note;
+
+	if (index >= DP_MAX_STAT_VCPUS)
+		return 0;
+	blind = blind_pages(index, used);
+	/* KVM_RESET_DIRTY_RINGS goes through the rings in order: the last one ends it. */
+	if (index + 1 < targ_vcpus && index + 1 < DP_MAX_STAT_VCPUS)
+		return 0;
+	resets++;
+	last_reset_ns = now;
+	last_reset_tid = tid;
+	if (active && blind <= blind_limit)
+		open_anchors(stamp_of(now), blind, false);
+	note = bpf_ringbuf_reserve(&notes, 16, 0);
+	if (note) {
+		note[0] = now;
+		note[1] = tid;
+		bpf_ringbuf_submit(note, BPF_RB_NO_WAKEUP);
+	}
+	return 0;
+}
+
+#define IS_TARGET() ((int)(bpf_get_current_pid_tgid() >> 32) == targ_tgid)
+
+SEC("tp_btf/kvm_dirty_ring_push")
+int BPF_PROG(push_btf, struct kvm_dirty_ring *ring, u32 slot, u64 offset)
+{
+	if (!IS_TARGET())
+		return 0;
+	return on_push(ring->index, slot, offset);
+}
+
+SEC("raw_tp/kvm_dirty_ring_push")
+int push_raw(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct kvm_dirty_ring *ring = (void *)ctx->args[0];
+
+	if (!IS_TARGET())
+		return 0;
+	return on_push(BPF_CORE_READ(ring, index), (u32)ctx->args[1], ctx->args[2]);
+}
+
+SEC("tp_btf/kvm_dirty_ring_reset")
+int BPF_PROG(reset_btf, struct kvm_dirty_ring *ring)
+{
+	if (!IS_TARGET())
+		return 0;
+	return on_reset(ring->index, ring->dirty_index - ring->reset_index);
+}
+
+SEC("raw_tp/kvm_dirty_ring_reset")
+int reset_raw(struct bpf_raw_tracepoint_args *ctx)
+{
+	struct kvm_dirty_ring *ring = (void *)ctx->args[0];
+
+	if (!IS_TARGET())
+		return 0;
+	return on_reset(BPF_CORE_READ(ring, index),
+			BPF_CORE_READ(ring, dirty_index) - BPF_CORE_READ(ring, reset_index));
+}

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Layouts shared by the BPF programs and the loader. Fixed-width types, no pointers.
+ *
+ * Page index: guest-physical memory is numbered in frames of 1 GiB ("regions") that hold RAM, so that
+ *     index = region << 18 | (gfn & 0x3ffff)      (gfn in 4K pages)
+ * keeps every block size aligned and needs 32 bits up to 4 EiB of address space.
+ */
+#ifndef DIRTYPROF_SHARED_H
+#define DIRTYPROF_SHARED_H
+
+#ifndef DIRTYPROF_VMLINUX_H
+#include <linux/types.h>
+#endif
+
+#include "dirtyprof/bins.h"
+
+#define DP_SLOT_IDS_MAX 32768u
+
+/* ---- vm.bpf.c ---- */
+
+enum { DP_FD_VM = 1, DP_FD_VCPU = 2 };
+
+/* One record of the file iterator: a KVM file of the process. */
+struct dp_fd_rec {
+	__u32 kind;
+	__u32 fd;
+	__u64 kvm;          /* struct kvm * */
+	__u32 vcpu_id;
+	__u32 vcpu_idx;
+};
+_Static_assert(sizeof(struct dp_fd_rec) == 24, "shared layout");
+
+/* One memslot as KVM has it; pages are host pages. */
+struct dp_slot_rec {
+	__u64 base_gfn, npages, hva, slot_ptr, bitmap_ptr;
+	__u32 flags;
+	__u16 id, as_id;
+};
+_Static_assert(sizeof(struct dp_slot_rec) == 48, "shared layout");
+
+struct dp_vm_rec {
+	__u64 generation[2];
+	__u64 manual_protect;
+	__u64 mm;
+	__s32 userspace_pid;
+	__u32 created_vcpus;
+	__u32 ring_bytes;   /* dirty_ring_size, 0 = bitmap */
+	__s32 nlogging;     /* nr_memslots_dirty_logging, -1 = this kernel does not count them */
+	__u32 naspaces;
+	__u32 nslots;       /* records written */
+	__u32 overflow;     /* slots that found no room */
+	__u32 pad;
+};
+_Static_assert(sizeof(struct dp_vm_rec) == 64, "shared layout");
+
+#define DP_SLOT_RECS 2048
+
+/* ---- ring.bpf.c ---- */
+
+#define DP_CHUNK_SHIFT 15                      /* pages a chunk of bits covers: 128 MiB of guest */
+#define DP_CHUNK_PAGES (1u << DP_CHUNK_SHIFT)
+#define DP_CHUNK_WORDS (DP_CHUNK_PAGES / 64)
+#define DP_STAMP_SHIFT 12                      /* a stamp counts 4096 ns; 0 = never */
+#define DP_STAMPS 1024                         /* stamps a map element */
+#define DP_MAX_STAT_VCPUS 256
+
+struct dp_chunk {
+	__u64 w[DP_CHUNK_WORDS];
+};
+
+struct dp_stamps {
+	__u32 s[DP_STAMPS];
+};
+
+struct dp_hist {
+	__u32 c[DP_LEVELS][DP_BINS];
+	__u32 pad;                             /* array maps round values up to 8 bytes */
+};
+_Static_assert(sizeof(struct dp_hist) % 8 == 0, "mapped as an array");
+
+/* Where a slot's pages are; npages 0 = not tracked. */
+struct dp_ring_slot {
+	__u32 index;                           /* page index of its first page */
+	__u32 npages;                          /* 4K pages */
+	__u32 logging;                         /* it logged when it was last looked at */
+	__u32 shift;                           /* log2 of 4K pages in a host page */
+};
+
+/* Counters of one vCPU, written only by its own thread: a cache line each, no atomics. */
+struct dp_vcpu_stat {
+	__u64 pushes, repeated, unknown, first_seen;
+	__u64 pad[4];
+};
+_Static_assert(sizeof(struct dp_vcpu_stat) == 64, "one cache line");
+
+struct dp_anchor {
+	__u32 stamp;
+	__u32 closed;                          /* anchors of this level that ran their full length */
+	__u64 blind;                           /* sum over anchors opened: pages dirty and not yet re-armed */
+	__u32 opened;
+	__u32 pad;
+};
+
+/* ---- harvest.bpf.c ---- */
+
+enum { DP_HV_GET = 1, DP_HV_CLEAR = 2, DP_HV_PEEK = 3, DP_HV_SLOTS = 4 };
+#define DP_HV_LAST 1u                          /* flag: the last chunk of this call */
+
+/* A chunk of a slot's bitmap; bits are host pages, first is a multiple of 64. */
+struct dp_hv_rec {
+	__u32 type, flags;
+	__u64 t_ns;                            /* CLOCK_MONOTONIC */
+	__u32 slot;                            /* as_id << 16 | id */
+	__u32 tid;
+	__u64 first;
+	__u64 npages;                          /* bits that are valid here */
+	struct dp_chunk bits;
+};
+_Static_assert(sizeof(struct dp_hv_rec) == 40 + 4096, "shared layout");
+
+/* ---- wire.bpf.c ---- */
+
+struct dp_wire_key {
+	__u64 sk;
+	__u32 tid;
+	__u32 pad;
+};
+
+struct dp_wire_stat {
+	__u64 bytes, sends;
+	__u64 first_ns, last_ns;
+	__u64 busy_ns, busy_bytes;             /* inside bursts: gaps of at most DP_BURST_GAP_NS */
+	__u64 acked, sent, retrans;            /* TCP, the socket's own counters, at the last send */
+	__u64 rate_sum, rate_max, rates;       /* delivery rate, bytes/s, samples not application-limited */
+	__u64 app_limited;                     /* samples that were */
+	__u32 rate_delivered, rate_interval;   /* the last sample seen, so that one counts once */
+	__u32 srtt_us, mss;
+	__u16 family, protocol;
+	__u16 dport, pad;
+	__u8 daddr[16];
+	char comm[16];
+};
+_Static_assert(sizeof(struct dp_wire_stat) == 160, "shared layout");
+
+#define DP_BURST_GAP_NS 1000000ull
+#define DP_WIRE_ENTRIES 512
+
+#endif

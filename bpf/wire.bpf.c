@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What one process puts on its sockets, by thread and socket: bytes, bursts and, for TCP, what the socket
+ * itself knows (acknowledged bytes, delivery rate, whether the sender kept it busy). User space decides
+ * which of them carry a migration.
+ */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+#include <bpf/bpf_core_read.h>
+#include <bpf/bpf_tracing.h>
+#include "shared.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+const volatile int targ_tgid = 0;
+
+u64 lost_sockets;         /* sends of sockets that found no room in the map */
+struct dp_wire_stat fresh; /* all zero: what a new entry starts from */
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_WIRE_ENTRIES);
+	__type(key, struct dp_wire_key);
+	__type(value, struct dp_wire_stat);
+} sockets SEC(".maps");
+
+#define AF_UNIX 1
+#define AF_INET 2
+#define AF_INET6 10
+#define IPPROTO_TCP 6
+
+static __always_inline struct dp_wire_stat *new_stat(struct dp_wire_key *key, struct sock *sk, u64 now)
+{
+	struct dp_wire_stat *st;
+
+	bpf_map_update_elem(&sockets, key, &fresh, BPF_NOEXIST);
+	st = bpf_map_lookup_elem(&sockets, key);
+	if (!st) {
+		__sync_fetch_and_add(&lost_sockets, 1);
+		return NULL;
+	}
+	st->first_ns = now;
+	st->family = BPF_CORE_READ(sk, __sk_common.skc_family);
+	st->protocol = BPF_CORE_READ(sk, sk_protocol);
+	if (st->family == AF_INET) {
+		u32 addr = BPF_CORE_READ(sk, __sk_common.skc_daddr);
+
+		__builtin_memcpy(st->daddr, &addr, sizeof(addr));
+		st->dport = BPF_CORE_READ(sk, __sk_common.skc_dport);
+	} else if (st->family == AF_INET6) {
+		BPF_CORE_READ_INTO(&st->daddr, sk, __sk_common.skc_v6_daddr.in6_u.u6_addr8);
+		st->dport = BPF_CORE_READ(sk, __sk_common.skc_dport);
+	}
+	bpf_get_current_comm(st->comm, sizeof(st->comm));
+	return st;
+}
+
+static __always_inline void read_tcp(struct dp_wire_stat *st, struct sock *sk)
+{
+	struct tcp_sock *tp = (void *)sk;
+	u32 delivered = BPF_CORE_READ(tp, rate_delivered), interval = BPF_CORE_READ(tp, rate_interval_us);
+	u64 rate;
+
+	st->acked = BPF_CORE_READ(tp, bytes_acked);
+	st->sent = BPF_CORE_READ(tp, bytes_sent);
+	st->retrans = BPF_CORE_READ(tp, bytes_retrans);
+	st->srtt_us = BPF_CORE_READ(tp, srtt_us) >> 3;
+	st->mss = BPF_CORE_READ(tp, mss_cache);
+	if (!interval || (delivered == st->rate_delivered && interval == st->rate_interval))
+		return;
+	st->rate_delivered = delivered;
+	st->rate_interval = interval;
+	if (BPF_CORE_READ_BITFIELD_PROBED(tp, rate_app_limited)) {
+		st->app_limited++;
+		return;
+	}
+	rate = (u64)delivered * st->mss * 1000000 / interval;
+	st->rate_sum += rate;
+	st->rates++;
+	if (rate > st->rate_max)
+		st->rate_max = rate;
+}
+
+static __always_inline int on_send(struct sock *sk, int ret)
+{
+	struct dp_wire_key key = {};
+	struct dp_wire_stat *st;
+	u64 now, gap;
+
+	if (ret <= 0)
+		return 0;
+	key.sk = (u64)sk;
+	key.tid = (u32)bpf_get_current_pid_tgid();
+	now = bpf_ktime_get_ns();
+	st = bpf_map_lookup_elem(&sockets, &key);
+	if (!st)
+		st = new_stat(&key, sk, now);
+	if (!st)
+		return 0;
+	gap = now - st->last_ns;
+	if (st->last_ns && gap <= DP_BURST_GAP_NS) {
+		st->busy_ns += gap;
+		st->busy_bytes += ret;
+	}
+	st->bytes += ret;
+	st->sends++;
+	st->last_ns = now;
+	if (st->protocol == IPPROTO_TCP && (st->family == AF_INET || st->family == AF_INET6))
+		read_tcp(st, sk);
+	return 0;
+}
+
+SEC("tp_btf/sock_send_length")
+int BPF_PROG(send_btf, struct sock *sk, int ret, int flags)
+{
+	if ((int)(bpf_get_current_pid_tgid() >> 32) != targ_tgid)
+		return 0;
+	return on_send(sk, ret);
+}
+
+SEC("raw_tp/sock_send_length")
+int send_raw(struct bpf_raw_tracepoint_args *ctx)
+{
+	if ((int)(bpf_get_current_pid_tgid() >> 32) != targ_tgid)
+		return 0;
+	return on_send((struct sock *)ctx->args[0], (int)ctx->args[1]);
+}
