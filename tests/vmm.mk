@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# Ground truth: the small test VMM, and the boot-sector guests for QEMU.
+
+ifeq ($(BPF_ARCH),x86)
+VMM_ARCH  := arch_x86.c guest_x86.S
+endif
+VMM_SRC   := main.c pattern.c vm.c log.c run.c $(VMM_ARCH)
+VMM_OBJ   := $(patsubst %,$(BUILD)/tests/vmm/%.o,$(basename $(VMM_SRC)))
+DPVMM     := $(BUILD)/tests/dpvmm
+
+$(BUILD)/tests/vmm/%.o: tests/vmm/%.c
+	$(call msg,CC)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -pthread -MMD -MP -c -o $@ $<
+
+$(BUILD)/tests/vmm/%.o: tests/vmm/%.S
+	$(call msg,AS)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -c -o $@ $<
+
+$(DPVMM): $(VMM_OBJ)
+	$(call msg,LINK)
+	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(VMM_OBJ)
+
+dpvmm: $(if $(VMM_ARCH),$(DPVMM))
+
+-include $(VMM_OBJ:.o=.d)
+
+.PHONY: dpvmm
