@@ -17,3 +17,5 @@ unit: $(UNIT_BIN)
 -include $(UNIT_BIN:%=%.d)
 
 .PHONY: unit unit-bins
+
+include tests/vmm.mk
