@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "model/rollup.h"
+
+uint64_t dp_popcount(const uint64_t *bits, size_t nwords)
+{
+	uint64_t n = 0;
+	size_t i;
+
+	for (i = 0; i < nwords; i++)
+		n += (uint64_t)__builtin_popcountll(bits[i]);
+	return n;
+}
+
+/* Groups of 16 bits (64K blocks) of a word that are not zero. */
+static unsigned int groups16(uint64_t w)
+{
+	w |= w >> 8;
+	w |= w >> 4;
+	w |= w >> 2;
+	w |= w >> 1;
+	return (unsigned int)__builtin_popcountll(w & 0x0001000100010001ull);
+}
+
+void dp_rollup(const uint64_t *bits, size_t nwords, uint64_t count[DP_SIZES])
+{
+	uint64_t any2m = 0, any16m = 0, any1g = 0;
+	size_t i;
+
+	for (i = 0; i < nwords; i++) {
+		uint64_t w = bits[i];
+
+		if (w) {
+			count[DP_4K] += (uint64_t)__builtin_popcountll(w);
+			count[DP_64K] += groups16(w);
+			any2m = 1;
+		}
+		if ((i & 7) == 7) { /* 8 words = 512 pages = 2M */
+			count[DP_2M] += any2m;
+			any16m |= any2m;
+			any2m = 0;
+		}
+		if ((i & 63) == 63) { /* 64 words = 16M */
+			count[DP_16M] += any16m;
+			any1g |= any16m;
+			any16m = 0;
+		}
+		if ((i & (DP_REGION_WORDS - 1)) == DP_REGION_WORDS - 1) {
+			count[DP_1G] += any1g;
+			any1g = 0;
+		}
+	}
+}
+
+void dp_bits_or(uint64_t *dst, uint64_t at, const uint64_t *src, uint64_t n)
+{
+	uint64_t *d = dst + at / 64, i;
+	unsigned int sh = at & 63;
+
+	for (i = 0; i < n; i += 64) {
+		uint64_t w = src[i / 64];
+
+		if (n - i < 64)
+			w &= (1ull << (n - i)) - 1;
+		if (!w)
+			continue;
+		d[i / 64] |= w << sh;
+		if (sh && w >> (64 - sh))
+			d[i / 64 + 1] |= w >> (64 - sh);
+	}
+}

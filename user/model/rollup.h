@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Bits of pages in index order (bpf/shared.h: a region is 2^18 consecutive bits) and what they add up to
+ * at each block size. Pure.
+ */
+#ifndef DIRTYPROF_MODEL_ROLLUP_H
+#define DIRTYPROF_MODEL_ROLLUP_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "dirtyprof/snapshot.h"
+
+#define DP_REGION_WORDS ((1u << DP_REGION_SHIFT) / 64)
+
+/* Adds to count[] the blocks of each size with at least one bit set; nwords is a multiple of DP_REGION_WORDS. */
+void dp_rollup(const uint64_t *bits, size_t nwords, uint64_t count[DP_SIZES]);
+
+/* The same for words that begin and end anywhere: count of set bits. */
+uint64_t dp_popcount(const uint64_t *bits, size_t nwords);
+
+/* dst[at .. at+n) |= src[0 .. n): bit positions; src is read in whole words, bits beyond n ignored. */
+void dp_bits_or(uint64_t *dst, uint64_t at, const uint64_t *src, uint64_t n);
+
+#endif
