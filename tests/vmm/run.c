@@ -14,6 +14,7 @@
 #define NSEC 1000000000ull
 #define NEVER UINT64_MAX
 #define KICK_SIGNAL SIGUSR1
+#define STOP_TRIES 50
 
 static volatile sig_atomic_t got_signal;
 
@@ -50,7 +51,7 @@ static int run_batch(struct vcpu *c)
 		int ret = ioctl(c->fd, KVM_RUN, 0);
 
 		if (ret < 0 && errno == EINTR) {
-			if (v->stop)
+			if (v->abort)
 				return -EINTR;
 			continue;
 		}
@@ -147,18 +148,25 @@ static int start_vcpus(struct vmm *v)
 	return err;
 }
 
-/* Kicks until each thread has seen it: a kick just before KVM_RUN would be lost. */
+/*
+ * Wakes sleepers; a running batch may finish, so that the truth stays exact. One that does not within
+ * STOP_TRIES of 10 ms is taken out of the guest. Kicks are repeated: one just before KVM_RUN is lost.
+ */
 static void stop_vcpus(struct vmm *v)
 {
 	v->stop = true;
 	for (uint32_t i = 0; i < v->opt.nvcpus; i++) {
 		struct vcpu *c = &v->vcpus[i];
 		struct timespec t;
+		uint32_t tries = 0;
 
 		if (!c->started)
 			continue;
-		c->run->immediate_exit = 1;
 		do {
+			if (++tries > STOP_TRIES) {
+				v->abort = true;
+				c->run->immediate_exit = 1;
+			}
 			pthread_kill(c->thread, KICK_SIGNAL);
 			clock_gettime(CLOCK_REALTIME, &t);
 			t.tv_nsec += 10000000;
@@ -167,6 +175,8 @@ static void stop_vcpus(struct vmm *v)
 		} while (pthread_timedjoin_np(c->thread, NULL, &t) == ETIMEDOUT);
 		c->started = false;
 	}
+	if (v->abort)
+		fprintf(stderr, "dpvmm: a guest did not finish its last batch\n");
 }
 
 static double since_start(const struct vmm *v, uint64_t ns)

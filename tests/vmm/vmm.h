@@ -101,7 +101,7 @@ struct vmm {
 	uint64_t entries;         /* ring entries collected since the last report */
 	struct truth truth;
 	uint64_t start_ns; /* CLOCK_MONOTONIC when the guest began */
-	atomic_bool stop;
+	atomic_bool stop, abort;
 	atomic_int error;
 };
 
