@@ -1,0 +1,108 @@
+#!/bin/sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# The test VMM against itself: what KVM's log gave equals what the guest was told to write, in each mode.
+# TAP on stdout. Needs /dev/kvm and jq. BUILD is the build directory.
+set -u
+dpvmm=${DPVMM:-${BUILD:-build}/tests/dpvmm}
+
+skip_all()
+{
+	echo "1..0 # SKIP $1"
+	exit 0
+}
+[ -w /dev/kvm ] || skip_all "no access to /dev/kvm"
+command -v jq >/dev/null || skip_all "jq is not installed"
+[ -x "$dpvmm" ] || { echo "1..0"; echo "vmm.sh: $dpvmm is not built" >&2; exit 1; }
+
+out=$(mktemp) || exit 1
+pid=
+# shellcheck disable=SC2317,SC2329 # called by the trap
+cleanup()
+{
+	[ -z "$pid" ] || kill "$pid" 2>/dev/null
+	rm -f "$out"
+}
+trap cleanup EXIT
+trap 'exit 1' INT TERM
+
+n=0
+failed=0
+# check NAME JQ-EXPRESSION: the expression sees the array of events
+check()
+{
+	n=$((n + 1))
+	if [ -s "$out" ] && jq -es "$2" "$out" >/dev/null; then
+		echo "ok $n - $1"
+	else
+		echo "not ok $n - $1"
+		failed=1
+		sed 's/^/# /' "$out"
+	fi
+}
+run()
+{
+	if ! timeout 60 "$dpvmm" "$@" >"$out"; then
+		echo "# dpvmm $* failed"
+		: >"$out"
+	fi
+}
+
+syncs='[.[] | select(.event == "sync")]'
+P=10007 # prime
+
+for mode in ring:4096 ring:512 bitmap manual manual-init; do
+	run --log $mode --pattern rounds:$P --seconds 1.5 --sync-ms 400
+	check "$mode, full speed: $P pages at each sync" \
+		"${syncs} | map(select(.initial | not)) | length >= 3 and all(.[:-1][]; .dirty == $P)"
+	run --log $mode --pattern uniform:50021:20000 --vcpus 2 --slots 3 --mem 512M --lockstep --seconds 1 --sync-ms 250
+	check "$mode, lockstep, 2 vCPUs, 3 slots: dirty is written, page for page" \
+		"${syncs} | map(select(.initial | not)) | length >= 3 and
+		 all(.[]; .dirty == .written and .written > 1000 and (.by_slot | add) == .dirty)"
+done
+
+run --log manual-init --pattern rounds:$P --seconds 0.5 --sync-ms 200 --mem 64M --slots 2
+check "manual-init: the first answer is all ones, and said so" "${syncs}[0] | .initial and .dirty == 16384"
+
+# 61 pages, one in every 2 MiB, from 1 MiB on: 61 blocks of 64K and of 2M; 61/8 -> 8 of 16M; 1 of 1G
+run --log ring:4096 --pattern rounds:61 --stride 2M --offset 1M --seconds 0.5 --sync-ms 200
+check "blocks: 61 pages 2 MiB apart" \
+	"${syncs}[1] | .dirty == 61 and .blocks == {\"64K\": 61, \"2M\": 61, \"16M\": 8, \"1G\": 1}"
+
+run --log manual --pattern silent:$P --seconds 0.5 --sync-ms 200
+check "silent: rewriting the same value is dirty too" "${syncs}[1].dirty == $P"
+
+run --log bitmap --pattern idle --seconds 0.5 --sync-ms 200
+check "idle: nothing" "all(${syncs}[]; .dirty == 0 and .written == 0)"
+
+# 20,000 writes/s for 1 s, each page once: the sweep is arithmetic
+run --log manual --pattern sweep:50021:20000 --seconds 1 --sync-ms 250 --lockstep
+check "sweep at 20,000 pages/s: 20,000 in 1 s" \
+	"(.[-1].writes >= 19900 and .[-1].writes <= 20100 and .[-1].writes == .[-1].distinct) and
+	 all(${syncs}[]; .dirty == .written)"
+
+for mode in ring:4096 manual; do
+	run --log $mode --pattern tiers:1009:5000:100003:20000 --slots 4 --mem 1G --lockstep --churn-ms 150 \
+		--seconds 1 --sync-ms 250
+	check "$mode: a slot that comes and goes loses nothing" \
+		"([.[] | select(.event == \"churn\")] | length >= 3) and all(${syncs}[]; .dirty == .written)"
+done
+
+run --log bitmap --pattern rounds:$P --log-after-ms 450 --log-off-after-ms 1050 --sync-ms 300 --seconds 1.4
+check "logging on and off in the middle" \
+	"[.[] | select(.event == \"log\") | .on] == [true, false] and
+	 ${syncs}[0].dirty == 0 and ${syncs}[2].dirty == $P and ${syncs}[-1].dirty == 0"
+
+run --log manual --mem 1T --stride 1M --pattern rounds:2039 --seconds 1.2 --sync-ms 500 --lockstep
+check "1 TiB slot, sparse writer" "${syncs}[1] | .dirty == 2039 and .written == 2039 and .blocks[\"2M\"] == 1020"
+
+"$dpvmm" --log ring:4096 --pattern rounds:$P --seconds 50 >"$out" &
+pid=$!
+sleep 1
+kill "$pid"
+wait "$pid"
+status=$?
+pid=
+check "SIGTERM ends it, with its totals (status $status)" "$status == 0 and .[-1].event == \"end\" and .[-1].seconds < 5"
+
+echo "1..$n"
+exit $failed
