@@ -16,10 +16,10 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile int targ_tgid = 0;
-const volatile u32 targ_slot_ids = 0;
+const volatile __u32 targ_slot_ids = 0;
 
-u64 lost_chunks;
-u64 gets, clears, peeks;
+__u64 lost_chunks;
+__u64 gets, clears, peeks;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

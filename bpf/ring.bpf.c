@@ -20,24 +20,24 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile int targ_tgid = 0;
-const volatile u32 targ_slot_ids = 0;              /* slots map holds this many ids of each address space */
-const volatile u32 targ_chunks = 0;                /* chunks of one set of bits */
-const volatile u32 targ_stamp_base[5] = {};        /* first stamp of each size */
-const volatile u32 targ_sample_shift[5] = {};      /* 1 block in 2^shift is stamped */
-const volatile u32 targ_regions = 0;
+const volatile __u32 targ_slot_ids = 0;              /* slots map holds this many ids of each address space */
+const volatile __u32 targ_chunks = 0;                /* chunks of one set of bits */
+const volatile __u32 targ_stamp_base[5] = {};        /* first stamp of each size */
+const volatile __u32 targ_sample_shift[5] = {};      /* 1 block in 2^shift is stamped */
+const volatile __u32 targ_regions = 0;
 
-u64 clock_base;                                    /* CLOCK_MONOTONIC, ns, of stamp 0 */
-u32 cur_bits;                                      /* which of the two sets of bits is written: 0 or 1 */
-u32 active;                                        /* anchors are open */
-u64 started_ns;                                    /* when the anchors of this logging were opened first */
-u64 last_push_ns;                                  /* last push that was not a repetition */
-u64 last_reset_ns;
-u32 last_reset_tid;
-u64 resets;
-u32 blind_limit;                                   /* pages: more than this at a RESET is no good anchor */
+__u64 clock_base;                                    /* CLOCK_MONOTONIC, ns, of stamp 0 */
+__u32 cur_bits;                                      /* which of the two sets of bits is written: 0 or 1 */
+__u32 active;                                        /* anchors are open */
+__u64 started_ns;                                    /* when the anchors of this logging were opened first */
+__u64 last_push_ns;                                  /* last push that was not a repetition */
+__u64 last_reset_ns;
+__u32 last_reset_tid;
+__u64 resets;
+__u32 blind_limit;                                   /* pages: more than this at a RESET is no good anchor */
 struct dp_anchor anchors[DP_LEVELS];
 struct dp_vcpu_stat vcpu_stats[DP_MAX_STAT_VCPUS];
-u32 ring_used[DP_MAX_STAT_VCPUS];                  /* pushed and not yet reset, at each ring's last RESET */
+__u32 ring_used[DP_MAX_STAT_VCPUS];                  /* pushed and not yet reset, at each ring's last RESET */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -239,7 +239,7 @@ static __always_inline u32 blind_pages(u32 index, u32 used)
 	return total;
 }
 
-const volatile u32 targ_vcpus = 1;
+const volatile __u32 targ_vcpus = 1;
 
 static __always_inline int on_reset(u32 index, u32 used)
 {

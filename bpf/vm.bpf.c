@@ -158,8 +158,8 @@ int vm_inspect(struct bpf_raw_tracepoint_args *ctx)
 
 /* ---- when did the guest last run? ---- */
 
-u64 vcpu_last_exit_ns;
-u64 vcpu_exits;
+__u64 vcpu_last_exit_ns;
+__u64 vcpu_exits;
 
 static __always_inline int on_userspace_exit(void)
 {

@@ -14,7 +14,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile int targ_tgid = 0;
 
-u64 lost_sockets;         /* sends of sockets that found no room in the map */
+__u64 lost_sockets;         /* sends of sockets that found no room in the map */
 struct dp_wire_stat fresh; /* all zero: what a new entry starts from */
 
 struct {

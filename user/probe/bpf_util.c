@@ -1,0 +1,96 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "probe/bpf_util.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "cli/log.h"
+
+static int to_log(enum libbpf_print_level level, const char *fmt, va_list ap)
+{
+	char line[DP_LOG_LINE];
+
+	/* A hook that this kernel lacks is an expected answer, not an error: the caller says what it means. */
+	if (level == LIBBPF_DEBUG || dp_log_level() < DP_LVL_DEBUG)
+		return 0;
+	vsnprintf(line, sizeof(line), fmt, ap);
+	line[strcspn(line, "\n")] = '\0';
+	dp_debug("libbpf: %s", line);
+	return 0;
+}
+
+void dp_bpf_init(void)
+{
+	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
+	libbpf_set_print(to_log);
+}
+
+int dp_bpf_run(const struct bpf_program *prog, const uint64_t *args, size_t nargs, int *ret)
+{
+	LIBBPF_OPTS(bpf_test_run_opts, o, .ctx_in = args, .ctx_size_in = (uint32_t)(nargs * sizeof(*args)));
+	int err = bpf_prog_test_run_opts(bpf_program__fd(prog), &o);
+
+	if (err)
+		return err < 0 && errno ? -errno : err;
+	if (ret)
+		*ret = (int)o.retval;
+	return 0;
+}
+
+size_t dp_bpf_array_bytes(size_t value, size_t n)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	return (((value + 7) & ~(size_t)7) * n + page - 1) & ~(page - 1);
+}
+
+void *dp_bpf_map(const struct bpf_map *map, size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, bpf_map__fd(map), 0);
+
+	return p == MAP_FAILED ? NULL : p;
+}
+
+void dp_bpf_unmap(void *p, size_t bytes)
+{
+	if (p)
+		munmap(p, bytes);
+}
+
+void dp_bpf_stats(const struct bpf_program *prog, uint64_t *runs, uint64_t *ns)
+{
+	struct bpf_prog_info info;
+	uint32_t len = sizeof(info);
+	int fd = prog ? bpf_program__fd(prog) : -1;
+
+	if (fd < 0)
+		return;
+	memset(&info, 0, sizeof(info));
+	if (bpf_obj_get_info_by_fd(fd, &info, &len))
+		return;
+	*runs += info.run_cnt;
+	*ns += info.run_time_ns;
+}
+
+uint64_t dp_bpf_memlock(const struct bpf_map *map)
+{
+	char path[64], line[128];
+	unsigned long long v = 0;
+	FILE *f;
+
+	if (bpf_map__fd(map) < 0)
+		return 0;
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", bpf_map__fd(map));
+	f = fopen(path, "re");
+	if (!f)
+		return 0;
+	while (fgets(line, sizeof(line), f))
+		if (sscanf(line, "memlock: %llu", &v) == 1)
+			break;
+	fclose(f);
+	return v;
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Small helpers over libbpf that every probe needs. */
+#ifndef DIRTYPROF_PROBE_BPF_UTIL_H
+#define DIRTYPROF_PROBE_BPF_UTIL_H
+
+#include <bpf/libbpf.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define DP_HOOK_LEN 64
+
+/* A program and what it hooks, as shown to people. */
+struct dp_hook {
+	struct bpf_program *prog;
+	const char *name;         /* "tp_btf kvm_dirty_ring_push" */
+};
+
+/* libbpf's own messages go to the log at debug level; call once. */
+void dp_bpf_init(void);
+
+/* Runs a raw_tp program once with these arguments (BPF_PROG_TEST_RUN); its return value in *ret. 0 or negative errno. */
+int dp_bpf_run(const struct bpf_program *prog, const uint64_t *args, size_t nargs, int *ret);
+
+/* Maps a whole array map, read-write. NULL on failure (errno). */
+void *dp_bpf_map(const struct bpf_map *map, size_t bytes);
+void dp_bpf_unmap(void *p, size_t bytes);
+
+/* Bytes that an array map of n values takes when mapped. */
+size_t dp_bpf_array_bytes(size_t value, size_t n);
+
+/* Run count and time of a program so far, 0 where statistics are off. */
+void dp_bpf_stats(const struct bpf_program *prog, uint64_t *runs, uint64_t *ns);
+
+/* Memory that the kernel charges for a map, in bytes, from its fdinfo; 0 unknown. */
+uint64_t dp_bpf_memlock(const struct bpf_map *map);
+
+#endif
