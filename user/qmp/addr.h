@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 enum dp_qmp_family { DP_QMP_UNIX, DP_QMP_ABSTRACT, DP_QMP_TCP };
@@ -35,6 +36,6 @@ const char *dp_qmp_addr_str(const struct dp_qmp_addr *a, char *buf, size_t len);
  * -ECONNREFUSED, -EACCES, ... deadline is on CLOCK_MONOTONIC, in ns. When a.pid's network namespace is another one, the calling thread
  * enters it and comes back.
  */
-int dp_qmp_addr_connect(const struct dp_qmp_addr *a, unsigned long long deadline_ns);
+int dp_qmp_addr_connect(const struct dp_qmp_addr *a, uint64_t deadline_ns);
 
 #endif

@@ -118,6 +118,7 @@ int dp_qmp_calc_dirty_rate(struct dp_qmp *q, enum dp_calc_mode mode, uint32_t ms
 
 /* Arguments of calc-dirty-rate, and answers taken apart (0 or -EPROTO; what holds where and why). For start.c and tests. */
 struct json_object *dp_qmp_calc_args(const struct dp_qmp *q, enum dp_calc_mode mode, uint32_t ms);
+struct json_object *dp_qmp_rate_args(const struct dp_qmp *q); /* of query-dirty-rate; NULL is none */
 int dp_qmp_parse_version(struct json_object *o, struct dp_qmp_version *out, const char **what);
 int dp_qmp_parse_status(struct json_object *o, struct dp_qmp_status *out, const char **what);
 int dp_qmp_parse_migrate(struct json_object *o, struct dp_qmp_migrate *out, const char **what);

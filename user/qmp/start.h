@@ -4,7 +4,7 @@
  * the main loop calls dp_start_poll() whenever it wakes, at least every dp_start_next_ns().
  *
  * A migration is never disturbed: before each window QEMU is asked whether one is under way, and while one is, nothing is
- * started (DP_START_MIGRATION); when it has failed or was cancelled, windows go on.
+ * started (DP_START_HELD); when it has failed or was cancelled, windows go on. A guest that does not run is not measured either.
  *
  * Leaving logging off: QEMU ends each window by itself, at its time, also when its QMP client has gone; it has no cancel. So
  * logging is off once the running window is over. dp_start_stop() waits for that; an interrupted run has to wait for the rest of the
@@ -23,7 +23,7 @@ enum dp_start_state {
 	DP_START_IDLE,      /* between windows */
 	DP_START_RUNNING,   /* a window of ours is under way: the VM logs */
 	DP_START_FOREIGN,   /* someone else's calculation is under way: the VM logs; ours follows */
-	DP_START_MIGRATION, /* a migration is under way: hands off */
+	DP_START_HELD,      /* a migration is under way, or the guest does not run: hands off, looked at every second */
 	DP_START_STOPPED,   /* after a stop: logging is off as far as we are concerned */
 	DP_START_FAILED,    /* QMP failed or QEMU refused; dp_start_message() says why */
 };
@@ -46,7 +46,7 @@ struct dp_start_stats {
 	uint32_t count[DP_START_LENGTHS];
 	uint64_t last_start_ns, last_end_ns; /* of the last completed window, as the caller's now_ns saw them */
 	uint64_t last_rate_mib;  /* QEMU's own figure for it, MiB/s; 0 unknown */
-	uint32_t held_back;      /* times that a migration kept a window from starting */
+	uint32_t held_back;      /* times that a migration or a guest that stood still kept windows from starting */
 };
 
 struct dp_start;
