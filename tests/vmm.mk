@@ -27,3 +27,22 @@ dpvmm: $(if $(VMM_ARCH),$(DPVMM))
 -include $(VMM_OBJ:.o=.d)
 
 .PHONY: dpvmm
+
+# The guest is 32-bit and free-standing; ld is called directly because a 32-bit libgcc need not be there.
+GUEST     := $(BUILD)/tests/dpguest.elf
+GUEST_OBJ := $(BUILD)/tests/guest/entry.o $(BUILD)/tests/guest/guest.o
+GUEST_FLAGS := -m32 -march=i386 -O2 -std=gnu11 $(WARN) -ffreestanding -fno-pic -fno-stack-protector -fcf-protection=none \
+	       -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -mgeneral-regs-only
+
+$(GUEST_OBJ): $(BUILD)/tests/guest/%.o: $(wildcard tests/guest/*)
+	$(call msg,GUEST)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(GUEST_FLAGS) -c -o $@ $(firstword $(filter %/$*.c %/$*.S,$^))
+
+$(GUEST): $(GUEST_OBJ) tests/guest/guest.lds
+	$(call msg,LINK)
+	$(Q)$(LD) -m elf_i386 --build-id=none -z noexecstack -T tests/guest/guest.lds -o $@ $(GUEST_OBJ)
+
+guest: $(if $(VMM_ARCH),$(GUEST))
+
+.PHONY: guest
