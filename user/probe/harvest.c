@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "probe/harvest.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "probe/bpf_util.h"
+#include "harvest.skel.h"
+
+#define MIN_RING (1u << 18)
+#define MAX_RING (1u << 28) /* one sync of 8 TiB */
+
+struct dp_harvest {
+	struct harvest_bpf *skel;
+	struct bpf_link *link;
+	struct bpf_program *prog;
+	struct ring_buffer *ring;
+	const char *hook;
+	uint32_t slot_ids;
+	uint64_t *pages;
+	size_t pages_len;
+	void (*cb)(void *ctx, const struct dp_hv_rec *rec);
+	void *cb_ctx;
+};
+
+static int on_piece(void *ctx, void *data, size_t len)
+{
+	struct dp_harvest *h = ctx;
+
+	if (len >= sizeof(struct dp_hv_rec) && h->cb)
+		h->cb(h->cb_ctx, data);
+	return 0;
+}
+
+/* One sync's pieces, twice, as a power of two: the reader is woken on the way, so this is slack enough. */
+static uint32_t ring_bytes(uint64_t host_pages)
+{
+	uint64_t need = (host_pages / DP_CHUNK_PAGES + 16) * sizeof(struct dp_hv_rec) * 3 / 2;
+	uint32_t size = MIN_RING;
+
+	while (size < need && size < MAX_RING)
+		size *= 2;
+	return size;
+}
+
+static int load(struct dp_harvest *h, const struct dp_harvest_opts *o, int level)
+{
+	int err;
+
+	h->skel = harvest_bpf__open();
+	if (!h->skel)
+		return errno ? -errno : -ENOMEM;
+	bpf_program__set_autoload(h->skel->progs.ioctl_exit_btf, level == 0);
+	bpf_program__set_autoload(h->skel->progs.ioctl_exit_raw, level == 1);
+	h->skel->rodata->targ_tgid = o->pid;
+	h->skel->rodata->targ_slot_ids = o->slot_ids;
+	err = bpf_map__set_max_entries(h->skel->maps.slot_pages, o->slot_ids * 2);
+	err = err ? err : bpf_map__set_max_entries(h->skel->maps.chunks, ring_bytes(o->host_pages));
+	err = err ? err : harvest_bpf__load(h->skel);
+	if (!err) {
+		h->prog = level ? h->skel->progs.ioctl_exit_raw : h->skel->progs.ioctl_exit_btf;
+		h->hook = level ? "raw_tp sys_exit (ioctl)" : "tp_btf sys_exit (ioctl)";
+		h->link = bpf_program__attach(h->prog);
+		err = h->link ? 0 : -errno;
+	}
+	if (err) {
+		harvest_bpf__destroy(h->skel);
+		h->skel = NULL;
+	}
+	return err;
+}
+
+int dp_harvest_open(const struct dp_harvest_opts *o, struct dp_harvest **out, char *msg, size_t len)
+{
+	struct dp_harvest *h = calloc(1, sizeof(*h));
+	int err = -ENOMEM, level;
+
+	*out = NULL;
+	if (!h) {
+		snprintf(msg, len, "out of memory");
+		return err;
+	}
+	h->slot_ids = o->slot_ids;
+	for (level = o->lowest; level <= 1; level++) {
+		err = load(h, o, level);
+		if (!err)
+			break;
+	}
+	if (err) {
+		snprintf(msg, len, "cannot attach to the return of KVM_GET_DIRTY_LOG: %s", strerror(-err));
+		goto fail;
+	}
+	h->pages_len = dp_bpf_array_bytes(sizeof(uint64_t), o->slot_ids * 2);
+	h->pages = dp_bpf_map(h->skel->maps.slot_pages, h->pages_len);
+	h->ring = ring_buffer__new(bpf_map__fd(h->skel->maps.chunks), on_piece, h, NULL);
+	if (!h->pages || !h->ring) {
+		err = -errno;
+		snprintf(msg, len, "cannot map the bitmaps' ring: %s", strerror(-err));
+		goto fail;
+	}
+	*out = h;
+	return 0;
+fail:
+	dp_harvest_close(h);
+	return err;
+}
+
+void dp_harvest_close(struct dp_harvest *h)
+{
+	if (!h)
+		return;
+	bpf_link__destroy(h->link);
+	ring_buffer__free(h->ring);
+	dp_bpf_unmap(h->pages, h->pages_len);
+	harvest_bpf__destroy(h->skel);
+	free(h);
+}
+
+const char *dp_harvest_hook(const struct dp_harvest *h)
+{
+	return h->hook;
+}
+
+void dp_harvest_slot(struct dp_harvest *h, uint32_t as_id, uint32_t id, uint64_t npages)
+{
+	if (as_id <= 1 && id < h->slot_ids)
+		__atomic_store_n(&h->pages[as_id * h->slot_ids + id], npages, __ATOMIC_RELAXED);
+}
+
+int dp_harvest_peek(struct dp_harvest *h, const struct dp_slot_rec *slot)
+{
+	uint64_t args[4] = { slot->slot_ptr, (uint64_t)slot->as_id << 16 | slot->id, slot->base_gfn, slot->npages };
+	int err, ret = 0;
+
+	err = dp_bpf_run(h->skel->progs.vm_peek, args, 4, &ret);
+	if (err)
+		return err;
+	return ret == 1 ? -ESTALE : ret == 2 ? -ENODATA : 0;
+}
+
+int dp_harvest_fd(const struct dp_harvest *h)
+{
+	return ring_buffer__epoll_fd(h->ring);
+}
+
+void dp_harvest_read(struct dp_harvest *h, void (*cb)(void *ctx, const struct dp_hv_rec *rec), void *ctx)
+{
+	h->cb = cb;
+	h->cb_ctx = ctx;
+	ring_buffer__consume(h->ring);
+	h->cb = NULL;
+}
+
+uint64_t dp_harvest_lost(const struct dp_harvest *h)
+{
+	return __atomic_load_n(&h->skel->bss->lost_chunks, __ATOMIC_RELAXED);
+}
+
+void dp_harvest_stats(const struct dp_harvest *h, uint64_t *runs, uint64_t *ns, uint64_t *map_bytes)
+{
+	dp_bpf_stats(h->prog, runs, ns);
+	dp_bpf_stats(h->skel->progs.vm_peek, runs, ns);
+	*map_bytes += dp_bpf_memlock(h->skel->maps.slot_pages) + dp_bpf_memlock(h->skel->maps.chunks);
+}

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The `ring` source: BPF programs on kvm_dirty_ring_push and _reset, and what they counted. */
+#ifndef DIRTYPROF_PROBE_RING_H
+#define DIRTYPROF_PROBE_RING_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "dirtyprof/snapshot.h"
+#include "bpf/shared.h"
+#include "model/layout.h"
+
+struct dp_ring;
+
+struct dp_ring_opts {
+	pid_t pid;
+	uint32_t nvcpus;
+	uint32_t ring_entries;     /* a vCPU's */
+	uint32_t slot_ids;         /* ids 0 .. slot_ids - 1 of each address space can be tracked */
+	const struct dp_layout *layout;
+	int lowest;                /* 0: tp_btf, else raw_tp; 1: raw_tp only */
+};
+
+/* 0 or negative errno, with *msg set. */
+int dp_ring_open(const struct dp_ring_opts *o, struct dp_ring **out, char *msg, size_t len);
+void dp_ring_close(struct dp_ring *r);
+const char *dp_ring_hook(const struct dp_ring *r);
+
+/* The slots as they are: index DP_INDEX_NONE or npages 0 = not tracked. */
+void dp_ring_slot(struct dp_ring *r, uint32_t as_id, uint32_t id, const struct dp_ring_slot *s);
+bool dp_ring_slot_fits(const struct dp_ring *r, uint32_t id);
+
+/* Logging of RAM was seen to be on (opens anchors if no push has) or off (closes them) at t_ns, CLOCK_MONOTONIC. */
+void dp_ring_logging(struct dp_ring *r, bool on, uint64_t t_ns);
+
+/* Everything counted since the last call. Arrays belong to r and hold until the next call. */
+struct dp_ring_take {
+	uint64_t t_ns;             /* CLOCK_MONOTONIC at which the bits were taken */
+	uint64_t *bits;            /* pages in index order, nregions * 2^18 bits */
+	size_t words;
+	struct dp_ages *ages;
+	uint32_t nages;
+	struct dp_exposure *exposures;
+	uint32_t nexposures;
+	uint64_t *vcpu_events;
+	uint32_t nvcpus;
+	uint64_t pushes, repeated, unknown, lost;
+};
+int dp_ring_take(struct dp_ring *r, struct dp_ring_take *out);
+
+/* RESETs since the last call: calls cb for each. fd wakes a poll when there are some. */
+int dp_ring_fd(const struct dp_ring *r);
+void dp_ring_resets(struct dp_ring *r, void (*cb)(void *ctx, uint64_t t_ns, uint32_t tid), void *ctx);
+
+/* Once an hour or so: forgets stamps so old that their counter would wrap. */
+void dp_ring_age_stamps(struct dp_ring *r, uint64_t now_ns);
+
+void dp_ring_stats(const struct dp_ring *r, uint64_t *runs, uint64_t *ns, uint64_t *map_bytes);
+
+#endif

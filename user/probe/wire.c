@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "probe/wire.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bpf/shared.h"
+#include "probe/bpf_util.h"
+#include "vm/proc.h"
+#include "wire.skel.h"
+
+#define ADDR_UNIX 1
+#define PROTO_TCP 6
+#define STREAM_MIN (1u << 20)         /* bytes: less is no stream by itself */
+#define STREAM_SEND_MIN 1024          /* mean bytes a send: pages, not messages */
+#define IDLE_NS 5000000000ull         /* an entry that is silent this long is forgotten */
+#define STREAM_END_NS 1000000000ull   /* silent this long with logging off: the migration is over */
+
+struct sock_seen {
+	struct dp_wire_key key;
+	struct dp_wire_stat last, now;
+	bool used, present;
+	bool mig;                     /* carries a migration */
+	bool named;                   /* by its thread's name */
+};
+
+struct dp_wire_probe {
+	struct wire_bpf *skel;
+	struct bpf_link *link;
+	struct bpf_program *prog;
+	const char *hook;
+	pid_t pid;
+	struct sock_seen seen[DP_WIRE_ENTRIES];
+	bool running;                 /* a migration's stream was seen and has not ended */
+	uint64_t total, first_ns, last_ns;
+};
+
+static int load(struct dp_wire_probe *w, int level)
+{
+	int err;
+
+	w->skel = wire_bpf__open();
+	if (!w->skel)
+		return errno ? -errno : -ENOMEM;
+	bpf_program__set_autoload(w->skel->progs.send_btf, level == 0);
+	bpf_program__set_autoload(w->skel->progs.send_raw, level == 1);
+	w->skel->rodata->targ_tgid = w->pid;
+	err = wire_bpf__load(w->skel);
+	if (!err) {
+		w->prog = level ? w->skel->progs.send_raw : w->skel->progs.send_btf;
+		w->hook = level ? "raw_tp sock_send_length" : "tp_btf sock_send_length";
+		w->link = bpf_program__attach(w->prog);
+		err = w->link ? 0 : -errno;
+	}
+	if (err) {
+		wire_bpf__destroy(w->skel);
+		w->skel = NULL;
+	}
+	return err;
+}
+
+int dp_wire_open(pid_t pid, int lowest, struct dp_wire_probe **out, char *msg, size_t len)
+{
+	struct dp_wire_probe *w = calloc(1, sizeof(*w));
+	int err = -ENOMEM, level;
+
+	*out = NULL;
+	if (!w) {
+		snprintf(msg, len, "out of memory");
+		return err;
+	}
+	w->pid = pid;
+	for (level = lowest; level <= 1; level++) {
+		err = load(w, level);
+		if (!err)
+			break;
+	}
+	if (err) {
+		snprintf(msg, len, "cannot attach to sock_send_length (kernel 6.3 and later): %s", strerror(-err));
+		dp_wire_close(w);
+		return err;
+	}
+	*out = w;
+	return 0;
+}
+
+void dp_wire_close(struct dp_wire_probe *w)
+{
+	if (!w)
+		return;
+	bpf_link__destroy(w->link);
+	wire_bpf__destroy(w->skel);
+	free(w);
+}
+
+const char *dp_wire_hook(const struct dp_wire_probe *w)
+{
+	return w->hook;
+}
+
+static struct sock_seen *find(struct dp_wire_probe *w, const struct dp_wire_key *k, bool add)
+{
+	struct sock_seen *room = NULL;
+	size_t i;
+
+	for (i = 0; i < DP_WIRE_ENTRIES; i++) {
+		struct sock_seen *s = &w->seen[i];
+
+		if (s->used && s->key.sk == k->sk && s->key.tid == k->tid)
+			return s;
+		if (!s->used && !room)
+			room = s;
+	}
+	if (!add || !room)
+		return NULL;
+	memset(room, 0, sizeof(*room));
+	room->used = true;
+	room->key = *k;
+	return room;
+}
+
+static void read_map(struct dp_wire_probe *w)
+{
+	int fd = bpf_map__fd(w->skel->maps.sockets), n = 0, idx;
+	struct dp_wire_key key, prev, *at = NULL;
+	size_t i;
+
+	for (i = 0; i < DP_WIRE_ENTRIES; i++)
+		w->seen[i].present = false;
+	while (n++ < DP_WIRE_ENTRIES * 2 && !bpf_map_get_next_key(fd, at, &key)) {
+		struct dp_wire_stat st;
+		struct sock_seen *s;
+
+		prev = key;
+		at = &prev;
+		if (bpf_map_lookup_elem(fd, &key, &st))
+			continue;
+		s = find(w, &key, true);
+		if (!s)
+			continue;
+		if (!s->last.sends && !s->now.sends) {
+			enum dp_thread_kind k = dp_thread_classify(st.comm, &idx);
+
+			s->named = k == DP_THREAD_MIGRATION || k == DP_THREAD_MULTIFD;
+		}
+		s->now = st;
+		s->present = true;
+	}
+	for (i = 0; i < DP_WIRE_ENTRIES; i++)
+		if (w->seen[i].used && !w->seen[i].present)
+			w->seen[i].used = false;
+}
+
+static bool same_peer(const struct sock_seen *a, const struct sock_seen *b)
+{
+	return a->now.family == b->now.family && a->now.family != ADDR_UNIX && a->now.dport == b->now.dport &&
+	       !memcmp(a->now.daddr, b->now.daddr, sizeof(a->now.daddr));
+}
+
+/* A stream of pages by a thread that is neither the main loop nor a vCPU, while RAM logs. */
+static bool looks_like_stream(const struct dp_wire_probe *w, const struct sock_seen *s)
+{
+	int idx;
+
+	return s->key.tid != (uint32_t)w->pid && s->now.bytes >= STREAM_MIN &&
+	       s->now.bytes / s->now.sends >= STREAM_SEND_MIN &&
+	       dp_thread_classify(s->now.comm, &idx) == DP_THREAD_OTHER;
+}
+
+static void classify(struct dp_wire_probe *w, bool logging, bool (*is_migration)(void *, uint32_t), void *ctx)
+{
+	bool any = false;
+	size_t i, k;
+
+	for (i = 0; i < DP_WIRE_ENTRIES; i++) {
+		struct sock_seen *s = &w->seen[i];
+
+		if (!s->used || s->mig)
+			continue;
+		s->mig = s->named || (is_migration && s->key.tid != (uint32_t)w->pid && is_migration(ctx, s->key.tid));
+	}
+	/* multifd channels go to the same peer and begin when the main one does. */
+	for (i = 0; i < DP_WIRE_ENTRIES; i++) {
+		for (k = 0; k < DP_WIRE_ENTRIES && w->seen[i].used && !w->seen[i].mig; k++) {
+			const struct sock_seen *m = &w->seen[k];
+
+			if (m->used && m->mig && same_peer(&w->seen[i], m) &&
+			    w->seen[i].now.first_ns + STREAM_END_NS > m->now.first_ns)
+				w->seen[i].mig = true;
+		}
+		any |= w->seen[i].used && w->seen[i].mig;
+	}
+	for (i = 0; i < DP_WIRE_ENTRIES && logging; i++)
+		if (w->seen[i].used && !w->seen[i].mig && looks_like_stream(w, &w->seen[i]) &&
+		    (!any || w->seen[i].now.family == ADDR_UNIX))
+			w->seen[i].mig = true;
+}
+
+static void add_socket(struct dp_wire_probe *w, struct sock_seen *s, struct dp_wire *out, uint32_t *tids, uint32_t *bursts)
+{
+	const struct dp_wire_stat *a = &s->last, *b = &s->now;
+	uint64_t rates = b->rates - a->rates, bytes = b->bytes - a->bytes;
+	uint32_t i;
+
+	if (!w->running && bytes) {
+		w->running = true;
+		w->total = 0;
+		w->first_ns = b->first_ns;
+		w->last_ns = 0;
+	}
+	if (b->first_ns < w->first_ns)
+		w->first_ns = b->first_ns;
+	if (b->last_ns > w->last_ns)
+		w->last_ns = b->last_ns;
+	w->total += bytes;
+	out->sent_bytes += bytes;
+	out->active |= bytes != 0;
+	out->channels++;
+	for (i = 0; i < out->threads && tids[i] != s->key.tid; i++)
+		;
+	if (i == out->threads)
+		tids[out->threads++] = s->key.tid;
+	if (b->busy_ns != a->busy_ns)
+		(*bursts)++;
+	out->busy_ns += b->busy_ns - a->busy_ns;
+	out->busy_bytes += b->busy_bytes - a->busy_bytes;
+	if (b->protocol != PROTO_TCP)
+		return;
+	out->tcp = true;
+	out->acked_bytes += b->acked - a->acked;
+	out->retrans_bytes += b->retrans - a->retrans;
+	out->delivery_samples += rates;
+	out->app_limited_samples += b->app_limited - a->app_limited;
+	if (rates)
+		out->delivery_bps += (double)(b->rate_sum - a->rate_sum) / (double)rates;
+	if (b->rates)
+		out->delivery_max_bps += (double)b->rate_max;
+	if (b->srtt_us > out->srtt_us)
+		out->srtt_us = b->srtt_us;
+}
+
+int dp_wire_take(struct dp_wire_probe *w, bool logging, uint64_t base_ns, bool (*is_migration)(void *ctx, uint32_t tid),
+		 void *ctx, struct dp_wire *out)
+{
+	uint32_t tids[DP_WIRE_ENTRIES], bursts = 0;
+	uint64_t newest = 0;
+	size_t i;
+
+	memset(out, 0, sizeof(*out));
+	read_map(w);
+	classify(w, logging, is_migration, ctx);
+	for (i = 0; i < DP_WIRE_ENTRIES; i++) {
+		struct sock_seen *s = &w->seen[i];
+
+		if (!s->used)
+			continue;
+		if (s->now.last_ns > newest)
+			newest = s->now.last_ns;
+		if (!s->mig)
+			continue;
+		add_socket(w, s, out, tids, &bursts);
+		s->last = s->now;
+	}
+	/* Channels send side by side: their busy times overlap. */
+	if (bursts > 1)
+		out->busy_ns /= bursts;
+	out->total_sent = w->total;
+	out->first_ns = w->first_ns > base_ns ? w->first_ns - base_ns : 0;
+	out->last_ns = w->last_ns > base_ns ? w->last_ns - base_ns : 0;
+	return 0;
+}
+
+void dp_wire_forget(struct dp_wire_probe *w, bool logging, uint64_t now_ns)
+{
+	int fd = bpf_map__fd(w->skel->maps.sockets);
+	size_t i;
+
+	if (w->running && !logging && now_ns > w->last_ns + STREAM_END_NS)
+		w->running = false;
+	for (i = 0; i < DP_WIRE_ENTRIES; i++) {
+		struct sock_seen *s = &w->seen[i];
+
+		if (!s->used || now_ns < s->now.last_ns + IDLE_NS || (s->mig && w->running))
+			continue;
+		/* A closed socket's address is soon another's: do not let it inherit these counts. */
+		bpf_map_delete_elem(fd, &s->key);
+		s->used = false;
+	}
+}
+
+bool dp_wire_is_sender(const struct dp_wire_probe *w, uint32_t tid)
+{
+	size_t i;
+
+	for (i = 0; i < DP_WIRE_ENTRIES; i++)
+		if (w->seen[i].used && w->seen[i].mig && w->seen[i].key.tid == tid)
+			return true;
+	return false;
+}
+
+uint64_t dp_wire_lost(const struct dp_wire_probe *w)
+{
+	return __atomic_load_n(&w->skel->bss->lost_sockets, __ATOMIC_RELAXED);
+}
+
+void dp_wire_stats(const struct dp_wire_probe *w, uint64_t *runs, uint64_t *ns, uint64_t *map_bytes)
+{
+	dp_bpf_stats(w->prog, runs, ns);
+	*map_bytes += dp_bpf_memlock(w->skel->maps.sockets);
+}
