@@ -1,0 +1,257 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Three bandwidths, kept apart.
+ *
+ * goodput: bytes that the peer acknowledged (unix sockets: that were sent) over the time that the migration was on.
+ * capacity: the path's own rate. TCP measures it when data was waiting in the socket (delivery rate, not
+ *   application-limited); the rate at which the thread filled the socket within bursts bounds it too: on a slow path
+ *   the socket's buffer makes bursts look faster than the path, on a very fast one the thread is the slower of the two.
+ *   So it is the smaller. On unix sockets only bursts are known; where no cap explains why goodput stayed below
+ *   them, goodput's best is the lower end.
+ * cap: QEMU's max-bandwidth, as QMP told it; else seen in its effect: QEMU sends a tenth of it and rests until 100 ms
+ *   are over, so goodput is steady and well under the rate within bursts.
+ */
+#include <string.h>
+
+#include "session_int.h"
+
+#define CAP_STEADY    0.06 /* spread of capped samples: one write of 32 KiB and a late timer at most */
+#define CAP_BELOW     0.7  /* a cap nearer to capacity than this makes no difference that could be seen */
+#define CAP_RECENT    8
+#define CAP_UNLIMITED 1e15 /* QEMU's "no limit" values are far above */
+#define BURST_MIN_S   0.005
+
+void dp_bw_reset(struct dp_bw *bw)
+{
+	memset(bw, 0, sizeof(*bw));
+}
+
+static void series_add(struct dp_series *s, double amount, double weight, double least)
+{
+	s->open_amount += amount;
+	s->open_weight += weight;
+	if (!(s->open_weight > 0) || s->open_weight < least)
+		return;
+	s->amount[s->next] = s->open_amount;
+	s->weight[s->next] = s->open_weight;
+	s->next = (s->next + 1) % BW_SAMPLES;
+	if (s->n < BW_SAMPLES)
+		s->n++;
+	s->open_amount = s->open_weight = 0;
+}
+
+/* The rate below which a share q of the weight lies. Sorts the rates in place (insertion: at most 65). */
+static double series_quantile(double *rate, double *weight, uint32_t n, double total, double q)
+{
+	double sum = 0;
+	uint32_t i;
+
+	for (i = 1; i < n; i++) {
+		double r = rate[i], w = weight[i];
+		uint32_t k = i;
+
+		for (; k && rate[k - 1] > r; k--) {
+			rate[k] = rate[k - 1];
+			weight[k] = weight[k - 1];
+		}
+		rate[k] = r;
+		weight[k] = w;
+	}
+	for (i = 0; i + 1 < n; i++) {
+		sum += weight[i];
+		if (sum >= q * total)
+			break;
+	}
+	return rate[i];
+}
+
+/* Mean, 10th and 90th percentile by weight. */
+static struct dp_speed series_speed(const struct dp_series *s)
+{
+	double rate[BW_SAMPLES + 1], weight[BW_SAMPLES + 1], amount = 0, total = 0;
+	struct dp_speed out = { dp_est_nan(), 0 };
+	uint32_t i, n = 0;
+
+	for (i = 0; i < s->n; i++, n++) {
+		rate[n] = s->amount[i] / s->weight[i];
+		weight[n] = s->weight[i];
+		amount += s->amount[i];
+		total += s->weight[i];
+	}
+	/* A short stretch alone is better than nothing; beside whole samples it would only add noise. */
+	if (!n && s->open_weight > 0) {
+		rate[n] = s->open_amount / s->open_weight;
+		weight[n++] = s->open_weight;
+		amount = s->open_amount;
+		total = s->open_weight;
+	}
+	if (!n || !(amount > 0))
+		return out;
+	out.samples = n;
+	out.bps.mid = amount / total;
+	out.bps.lo = fmin(series_quantile(rate, weight, n, total, 0.1), out.bps.mid);
+	out.bps.hi = fmax(series_quantile(rate, weight, n, total, 0.9), out.bps.mid);
+	return out;
+}
+
+double dp_bw_active(const struct dp_snapshot *snap)
+{
+	const struct dp_wire *w = &snap->wire;
+	uint64_t from = snap->t0_ns, to = snap->t1_ns;
+
+	if (!w->active)
+		return 0;
+	if (w->first_ns > from)
+		from = w->first_ns;
+	if (w->last_ns && w->last_ns < to && to - w->last_ns > WIRE_SILENT_NS)
+		to = w->last_ns;
+	return to > from ? (double)(to - from) * NS : 0;
+}
+
+void dp_bw_add(struct dp_bw *bw, const struct dp_snapshot *snap)
+{
+	const struct dp_wire *w = &snap->wire;
+	double active = dp_bw_active(snap), flows = w->channels > 1 ? w->channels - 1 : 1;
+
+	if (active <= 0)
+		return;
+	bw->measured = true;
+	bw->tcp = w->tcp;
+	series_add(&bw->goodput, (double)(w->tcp ? w->acked_bytes : w->sent_bytes), active, BW_SAMPLE_S);
+	if (w->busy_ns) {
+		bw->burst_s += (double)w->busy_ns * NS;
+		series_add(&bw->burst, (double)w->busy_bytes, (double)w->busy_ns * NS, BURST_MIN_S);
+	}
+	/* With multifd the pages flow over all channels but the main one, each with its share of the path. */
+	if (w->delivery_bps > 0 && isfinite(w->delivery_bps) && w->delivery_samples)
+		series_add(&bw->delivery, w->delivery_bps * flows * (double)w->delivery_samples,
+			   (double)w->delivery_samples, 0);
+}
+
+/* The rates of the latest samples, newest last; returns how many. */
+static uint32_t recent_rates(const struct dp_series *s, double *rate)
+{
+	uint32_t i, n = s->n < CAP_RECENT ? s->n : CAP_RECENT;
+
+	for (i = 0; i < n; i++) {
+		uint32_t k = (s->next + BW_SAMPLES - n + i) % BW_SAMPLES;
+
+		rate[i] = s->amount[k] / s->weight[k];
+	}
+	return n;
+}
+
+static bool cap_seen(const struct dp_bw *bw, double capacity, double fallback, struct dp_speed *cap)
+{
+	double rate[CAP_RECENT], lo = HUGE_VAL, hi = 0, sum = 0;
+	uint32_t i, n = recent_rates(&bw->goodput, rate);
+
+	for (i = 0; i < n; i++) {
+		lo = fmin(lo, rate[i]);
+		hi = fmax(hi, rate[i]);
+		sum += rate[i];
+	}
+	if (!n || !(sum / n < CAP_BELOW * capacity))
+		return false;
+	/* One sample proves no steadiness, unless it hits QEMU's default. */
+	if (n < 2 && fabs(rate[0] - fallback) > 0.03 * fallback)
+		return false;
+	if (hi - lo > CAP_STEADY * sum / n)
+		return false;
+	*cap = (struct dp_speed){ { lo, sum / n, hi }, n };
+	return true;
+}
+
+static struct dp_speed capacity_of(const struct dp_bw *bw, const struct dp_speed *goodput)
+{
+	struct dp_speed burst = series_speed(&bw->burst), path = series_speed(&bw->delivery);
+	struct dp_speed out = path;
+
+	if (bw->burst_s < BURST_MIN_S)
+		burst.bps = dp_est_nan();
+	if (isnan(out.bps.mid) || burst.bps.mid < out.bps.mid)
+		out = burst;
+	if (isnan(out.bps.mid))
+		return out;
+	/* What really arrived is no more than the path can do. */
+	if (goodput->bps.mid > out.bps.mid)
+		out.bps.mid = goodput->bps.mid;
+	out.bps.lo = fmin(out.bps.lo, out.bps.mid);
+	out.bps.hi = fmax(out.bps.hi, out.bps.mid);
+	return out;
+}
+
+static struct dp_est est_of(double v)
+{
+	return (struct dp_est){ v, v, v };
+}
+
+static struct dp_est est_min(struct dp_est a, struct dp_est b)
+{
+	return (struct dp_est){ fmin(a.lo, b.lo), fmin(a.mid, b.mid), fmin(a.hi, b.hi) };
+}
+
+static void measure(const struct dp_session *s, struct dp_speeds *out)
+{
+	const struct dp_bw *bw = &s->bw;
+	double known =
+		s->o.max_bandwidth > 0 && s->o.max_bandwidth < CAP_UNLIMITED ? s->o.max_bandwidth : NAN;
+
+	out->goodput = series_speed(&bw->goodput);
+	out->capacity = capacity_of(bw, &out->goodput);
+	if (!isnan(known)) {
+		out->cap = (struct dp_speed){ est_of(known), 0 };
+		out->capped = !(out->capacity.bps.mid <= known);
+	} else if (cap_seen(bw, out->capacity.bps.mid, dp_default_cap(s->r.vm.qemu_version), &out->cap)) {
+		out->capped = true;
+	}
+	/* No cap and no delivery rate: what kept goodput below the bursts is not known, so neither end is left out. */
+	if (!out->capped && isnan(series_speed(&bw->delivery).bps.mid) && !isnan(out->capacity.bps.mid))
+		out->capacity.bps.lo = fmin(out->capacity.bps.lo, out->goodput.bps.hi);
+}
+
+static void choose_rounds(const struct dp_session *s, struct dp_speeds *out)
+{
+	bool measured = s->bw.measured && (s->mig.m.outcome == DP_MIG_RUNNING || !(s->o.bandwidth > 0));
+	struct dp_est path = dp_est_nan();
+
+	if (measured && !isnan(out->capacity.bps.mid)) {
+		path = out->capacity.bps;
+		out->rounds_from = DP_SPEED_CAPACITY;
+	} else if (measured && !isnan(out->goodput.bps.mid) && s->mig.m.rounds) {
+		/* Not in round 1: looking for zero pages leaves the wire idle, and goodput far below the path. */
+		path = out->goodput.bps;
+		out->rounds_from = DP_SPEED_GOODPUT;
+	} else if (s->o.bandwidth > 0) {
+		path = est_of(s->o.bandwidth);
+		out->rounds_from = DP_SPEED_OPTION;
+	}
+	out->rounds = out->switchover = path;
+	out->switchover_from = out->rounds_from;
+	if (!isnan(out->cap.bps.mid) && !(path.mid <= out->cap.bps.mid)) {
+		out->rounds = isnan(path.mid) ? out->cap.bps : est_min(path, out->cap.bps);
+		out->rounds_from = out->cap.samples ? DP_SPEED_CAP : DP_SPEED_QMP;
+	}
+}
+
+void dp_bw_speeds(const struct dp_session *s, struct dp_speeds *out)
+{
+	memset(out, 0, sizeof(*out));
+	out->goodput.bps = out->cap.bps = out->capacity.bps = dp_est_nan();
+	measure(s, out);
+	choose_rounds(s, out);
+	if (s->o.switchover_bandwidth > 0) {
+		out->switchover = est_of(s->o.switchover_bandwidth);
+		out->switchover_from = DP_SPEED_OPTION;
+	} else if (isnan(out->switchover.mid)) {
+		out->switchover = out->rounds;
+		out->switchover_from = out->rounds_from;
+	}
+}
+
+const char *dp_speed_from_name(enum dp_speed_from f)
+{
+	static const char *const name[] = { "none", "option", "qmp", "goodput", "cap", "capacity" };
+
+	return name[f];
+}

@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * Follows one migration: when it began, what each sync found, what is left to send, how it ended.
+ *
+ * What is left, where QEMU does not say: all RAM at the start, and from then on what was left before, minus what was
+ * sent, plus at each sync the new pages. QEMU syncs when what it has left falls under bandwidth x downtime limit,
+ * so no more than that is carried over a sync (docs/model.md, "Rounds").
+ */
+#include <string.h>
+
+#include "session_int.h"
+
+#define SETUP_BYTES 65536.0 /* a first sync before this much was sent belongs to the setup, not to a round */
+
+double dp_mig_wire_page(const struct dp_session *s)
+{
+	bool multifd = s->o.multifd || s->mig.m.multifd;
+
+	return DP_WIRE_UNIT + (multifd ? DP_WIRE_HEADER_MULTIFD : DP_WIRE_HEADER);
+}
+
+bool dp_mig_starts(const struct dp_session *s, const struct dp_snapshot *snap)
+{
+	const struct dp_mig_track *mt = &s->mig;
+
+	if (mt->m.outcome == DP_MIG_RUNNING)
+		return false;
+	if (snap->wire.active &&
+	    (snap->logging || snap->logged_ns || (snap->qmp_known && snap->qmp_active))) {
+		/* the last bytes of the migration that has just ended come with its own first_ns */
+		return mt->m.outcome == DP_MIG_NONE || snap->wire.first_ns != mt->first_ns;
+	}
+	return snap->qmp_known && snap->qmp_active && mt->m.outcome == DP_MIG_NONE && snap->logging;
+}
+
+static double all_ram(const struct dp_session *s)
+{
+	double pages = (double)s->ram_pages, w = dp_mig_wire_page(s), z = s->r.zero_share;
+
+	return isnan(z) ? pages * w : pages * ((1 - z) * w + z * DP_WIRE_ZERO);
+}
+
+void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap)
+{
+	const struct dp_report *r = &s->r;
+	struct dp_mig_track *mt = &s->mig;
+
+	memset(mt, 0, sizeof(*mt));
+	mt->first_ns = snap->wire.first_ns;
+	mt->m.outcome = DP_MIG_RUNNING;
+	mt->m.start = (double)(mt->first_ns ? mt->first_ns : snap->t0_ns) * NS;
+	mt->m.total = mt->m.downtime = NAN;
+	mt->m.multifd = snap->wire.channels > 1;
+	mt->last_sync = mt->m.start;
+	mt->rem = all_ram(s);
+	mt->m.remaining = mt->rem;
+	mt->m.before_total = mt->m.before_downtime = dp_est_nan();
+	mt->m.before_rounds = NAN;
+	if (r->predicted) {
+		mt->m.before_known = true;
+		mt->m.before_verdict = r->pred.verdict;
+		mt->m.before_total = r->pred.total;
+		mt->m.before_downtime = r->pred.downtime;
+		mt->m.before_rounds = r->pred.nrounds;
+	}
+	dp_bw_reset(&s->bw);
+	memset(&s->phase, 0, sizeof(s->phase));
+}
+
+/* Bytes sent of this migration by time t (s) of this interval: what was sent in it is spread evenly. */
+static double sent_at(const struct dp_snapshot *snap, double t)
+{
+	double from = fmax((double)snap->t0_ns, (double)snap->wire.first_ns) * NS,
+	       to = (double)snap->t1_ns * NS;
+	double sent = (double)snap->wire.sent_bytes, after = (double)snap->wire.total_sent;
+
+	if (snap->wire.last_ns && snap->wire.last_ns < snap->t1_ns)
+		to = fmax(from, (double)snap->wire.last_ns * NS);
+	if (t >= to || to <= from)
+		return after;
+	return fmax(0, after - sent * fmin(1, (to - t) / (to - from)));
+}
+
+static double left_at(const struct dp_mig_track *mt, double sent)
+{
+	return fmax(0, mt->rem - (sent - mt->rem_sent));
+}
+
+static double exit_threshold(const struct dp_session *s)
+{
+	const struct dp_speeds *sp = &s->r.speeds;
+	double bps = s->o.avail_switchover > 0 ? s->o.avail_switchover : sp->rounds.mid;
+
+	return bps * s->r.limit;
+}
+
+void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const struct dp_sync *sync,
+		 struct dp_sync_report *rec)
+{
+	struct dp_mig_track *mt = &s->mig;
+	double t = (double)sync->t_ns * NS, sent = sent_at(snap, t), left = left_at(mt, sent);
+	double threshold = exit_threshold(s);
+
+	rec->sent = sent - mt->last_sync_sent;
+	mt->last_sync = t;
+	mt->last_sync_sent = sent;
+	if (sync->initial || (!mt->syncs && sent < SETUP_BYTES)) {
+		mt->syncs += !sync->initial;
+		rec->remaining = left;
+		return;
+	}
+	mt->syncs++;
+	rec->round = ++mt->m.rounds;
+	if (left > threshold) /* false where the threshold is not known */
+		left = threshold;
+	left += (double)sync->new_blocks[DP_4K] * dp_mig_wire_page(s);
+	mt->rem = fmin(left, (double)s->ram_pages * dp_mig_wire_page(s));
+	mt->rem_sent = sent;
+	rec->remaining = mt->m.remaining = mt->rem;
+}
+
+void dp_mig_keep(struct dp_mig_track *mt, const struct dp_sync_report *rec)
+{
+	struct dp_migration *m = &mt->m;
+
+	if (m->nsyncs == DP_REPORT_SYNCS) {
+		memmove(m->syncs, m->syncs + 1, (DP_REPORT_SYNCS - 1) * sizeof(m->syncs[0]));
+		m->nsyncs--;
+		m->dropped_syncs++;
+	}
+	m->syncs[m->nsyncs++] = *rec;
+}
+
+static void finish(struct dp_session *s, const struct dp_snapshot *snap, enum dp_outcome outcome)
+{
+	struct dp_mig_track *mt = &s->mig;
+	double last = mt->last ? mt->last : (double)snap->t1_ns * NS;
+
+	mt->m.outcome = outcome;
+	mt->m.elapsed = fmax(0, last - mt->m.start);
+	if (outcome != DP_MIG_DONE)
+		return;
+	mt->m.remaining = 0;
+	mt->m.remaining_known = true;
+	mt->m.total = mt->m.elapsed;
+	if (s->stopped_ns)
+		mt->m.downtime = fmax(0, last - (double)s->stopped_ns * NS);
+}
+
+/* QEMU's own figures, which may come after the end was seen on the wire. */
+static void take_qmp(struct dp_migration *m, const struct dp_snapshot *snap)
+{
+	if (m->outcome != DP_MIG_DONE || m->qmp || !snap->qmp_known || !snap->qmp_done)
+		return;
+	m->qmp = true;
+	m->total = (double)snap->qmp_total_ms / 1e3;
+	m->downtime = (double)snap->qmp_downtime_ms / 1e3;
+}
+
+/* Whether it is over, and how. The guest stops before the last bytes are sent, so silence must come with it. */
+static void look_for_end(struct dp_session *s, const struct dp_snapshot *snap)
+{
+	struct dp_mig_track *mt = &s->mig;
+	bool running = mt->m.outcome == DP_MIG_RUNNING;
+	bool silent = !snap->wire.active || snap->reason == DP_LAST ||
+		      (double)snap->t1_ns * NS - mt->last > WIRE_SILENT_NS * NS;
+
+	if (!running && mt->m.outcome != DP_MIG_CANCELLED)
+		return;
+	if (snap->qmp_known && snap->qmp_done && !snap->qmp_active)
+		finish(s, snap, DP_MIG_DONE);
+	else if (s->stopped_ns && silent)
+		finish(s, snap, DP_MIG_DONE);
+	else if (running && silent && !snap->logging && snap->reason != DP_SYNC &&
+		 !(snap->qmp_known && snap->qmp_active))
+		finish(s, snap, DP_MIG_CANCELLED);
+}
+
+void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap)
+{
+	struct dp_mig_track *mt = &s->mig;
+	struct dp_migration *m = &mt->m;
+
+	if (m->outcome == DP_MIG_NONE)
+		return;
+	if (m->outcome == DP_MIG_RUNNING) {
+		if (snap->wire.total_sent)
+			mt->sent = (double)snap->wire.total_sent;
+		if (snap->wire.channels) {
+			m->channels = snap->wire.channels;
+			m->multifd = m->channels > 1;
+			m->tcp = snap->wire.tcp;
+		}
+		if (snap->wire.active)
+			mt->last = (double)(snap->wire.last_ns ? snap->wire.last_ns : snap->t1_ns) * NS;
+		m->sent = mt->sent;
+		m->elapsed = fmax(0, (double)snap->t1_ns * NS - m->start);
+		if (snap->qmp_known && snap->qmp_active) {
+			mt->rem = (double)snap->qmp_remaining;
+			mt->rem_sent = mt->sent;
+			m->remaining_qmp = m->remaining_known = true;
+		} else {
+			m->remaining_qmp = false;
+			m->remaining_known |= !isnan(s->r.zero_share) || m->rounds > 1;
+		}
+		m->remaining = left_at(mt, mt->sent);
+	}
+	look_for_end(s, snap);
+	take_qmp(m, snap);
+}
+
+const char *dp_outcome_name(enum dp_outcome o)
+{
+	static const char *const name[] = { "none", "running", "done", "cancelled" };
+
+	return name[o];
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The inside of a session: shared by session*.c, bandwidth.c and migration.c alone. */
+#ifndef DIRTYPROF_SESSION_INT_H
+#define DIRTYPROF_SESSION_INT_H
+
+#include <math.h>
+
+#include "dirtyprof/session.h"
+
+#define BW_SAMPLES 64
+#define BW_SAMPLE_S                                                                                          \
+	0.3 /* stretches shorter than this are joined: QEMU's rate limit works in steps of 0.1 s */
+#define WIRE_SILENT_NS 150000000ULL /* a capped migration rests for less than 100 ms at a time */
+#define PHASE_SAMPLES  32
+#define NS	       1e-9
+
+/* The latest samples of a rate, each a weight (seconds, or a number of measurements) and what it amounts to. */
+struct dp_series {
+	double amount[BW_SAMPLES], weight[BW_SAMPLES];
+	uint32_t n, next;
+	double open_amount, open_weight; /* not yet long enough to be a sample */
+};
+
+struct dp_bw {
+	struct dp_series goodput, burst, delivery;
+	double burst_s;
+	bool tcp, measured;
+};
+
+/* What follows a migration. Model of the remaining bytes: rem at the moment when rem_sent bytes had been sent. */
+struct dp_mig_track {
+	struct dp_migration m;
+	uint64_t first_ns; /* of the wire, to tell a new migration from the tail of an old one */
+	double rem, rem_sent;
+	double last_sync, last_sync_sent;
+	double last; /* last send, s; 0 none yet */
+	double sent;
+	uint32_t syncs; /* seen of this migration */
+};
+
+struct dp_phase {
+	double rate[PHASE_SAMPLES], window[PHASE_SAMPLES];
+	uint32_t n, next;
+};
+
+struct dp_session {
+	struct dp_session_opts o;
+	struct dp_curve *curve;
+	bool fitted;
+	bool added;
+	bool shown_line, shown_syncs; /* the report's accumulators are stale from the next add on */
+	double t1;		      /* end of the last snapshot */
+	enum dp_reason reason;
+	uint64_t stopped_ns;
+	uint64_t ram_pages;
+	double total_logged, total_sent, total_acked;
+	double acked;		  /* bytes in the span */
+	double active_s;	  /* of the span, while the migration was on */
+	bool wire_seen, wire_tcp; /* in the span */
+	uint32_t nsyncs_ever;
+	double bpf_ns, user_ns;
+	struct dp_bw bw;
+	struct dp_mig_track mig;
+	struct dp_phase phase;
+	struct dp_report r;
+};
+
+static inline struct dp_est dp_est_nan(void)
+{
+	return (struct dp_est){ NAN, NAN, NAN };
+}
+
+/* bandwidth.c */
+void dp_bw_reset(struct dp_bw *bw);
+/* The part of an interval, in seconds, during which the migration was on; 0 none. */
+double dp_bw_active(const struct dp_snapshot *snap);
+void dp_bw_add(struct dp_bw *bw, const struct dp_snapshot *snap);
+void dp_bw_speeds(const struct dp_session *s, struct dp_speeds *out);
+
+/* migration.c */
+bool dp_mig_starts(const struct dp_session *s, const struct dp_snapshot *snap);
+void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap);
+/* The record of one sync; round and remaining are filled in where it belongs to the migration. */
+void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const struct dp_sync *sync,
+		 struct dp_sync_report *rec);
+void dp_mig_keep(struct dp_mig_track *mt, const struct dp_sync_report *rec);
+void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap);
+double dp_mig_wire_page(const struct dp_session *s);
+
+/* session_predict.c */
+/* Predicts into r.pred from the curve as fitted, as of time t; cheap where nothing is known. */
+void dp_session_predict(struct dp_session *s, double t);
+enum dp_exit_test dp_exit_test_of(const char *qemu_version, bool *known);
+/* QEMU's default max-bandwidth by release, bytes/s; the latest one's where the version is not known. */
+double dp_default_cap(const char *qemu_version);
+/* "8.2.1" -> 802; 0 unknown. */
+unsigned int dp_version_number(const char *qemu_version);
+
+/* session_notes.c */
+void dp_session_notes(struct dp_session *s);
+void dp_phase_add(struct dp_phase *p, double pages, double window);
+/* true: the latest samples differ strongly from the earlier ones of like windows; means in pages a second. */
+bool dp_phase_changed(const struct dp_phase *p, double *earlier, double *recent);
+
+/* session_fill.c */
+void dp_fill_subject(struct dp_subject *out, const struct dp_vm *vm);
+void dp_fill_curve(struct dp_session *s);
+/* Copies at most size - 1 bytes; what is no printable UTF-8 becomes '?'. */
+void dp_clean(char *dst, size_t size, const char *src);
+
+#endif

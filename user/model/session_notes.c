@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What a session advises, and what it warns of. Words are the text report's business. */
+#include "session_int.h"
+
+#define PHASE_RECENT  4
+#define PHASE_EARLIER 4 /* at least, beside the recent ones */
+#define PHASE_RATIO   1.5
+#define PHASE_SIGMA   3.0
+#define PHASE_LIKE    1.5 /* windows that may be compared: U(t)/t falls with t */
+
+void dp_phase_add(struct dp_phase *p, double pages, double window)
+{
+	if (!(window > 0))
+		return;
+	p->rate[p->next] = pages / window;
+	p->window[p->next] = window;
+	p->next = (p->next + 1) % PHASE_SAMPLES;
+	if (p->n < PHASE_SAMPLES)
+		p->n++;
+}
+
+struct moments {
+	double n, sum, squares;
+};
+
+static double mean_of(const struct moments *m)
+{
+	return m->sum / m->n;
+}
+
+/* Variance of the mean. */
+static double mean_variance(const struct moments *m)
+{
+	double mean = mean_of(m);
+
+	return fmax(0, m->squares / m->n - mean * mean) / fmax(1, m->n - 1);
+}
+
+bool dp_phase_changed(const struct dp_phase *p, double *earlier, double *recent)
+{
+	struct moments m[2] = { { 0 } };
+	double last, a, b, sd;
+	uint32_t i;
+
+	if (p->n < PHASE_RECENT + PHASE_EARLIER)
+		return false;
+	last = p->window[(p->next + PHASE_SAMPLES - 1) % PHASE_SAMPLES];
+	for (i = 0; i < p->n; i++) {
+		uint32_t k = (p->next + PHASE_SAMPLES - 1 - i) % PHASE_SAMPLES;
+		struct moments *to;
+
+		if (p->window[k] > PHASE_LIKE * last || p->window[k] * PHASE_LIKE < last)
+			continue;
+		to = &m[m[1].n < PHASE_RECENT];
+		to->n++;
+		to->sum += p->rate[k];
+		to->squares += p->rate[k] * p->rate[k];
+	}
+	if (m[0].n < PHASE_EARLIER)
+		return false;
+	a = mean_of(&m[0]);
+	b = mean_of(&m[1]);
+	sd = sqrt(mean_variance(&m[0]) + mean_variance(&m[1]));
+	if (fmax(a, b) < PHASE_RATIO * fmin(a, b) || fabs(a - b) < PHASE_SIGMA * sd || a == b)
+		return false;
+	*earlier = a;
+	*recent = b;
+	return true;
+}
+
+static void note(struct dp_report *r, enum dp_note_kind kind, double value, double value2)
+{
+	if (r->nnotes < DP_NOTES)
+		r->note[r->nnotes++] = (struct dp_note){ kind, value, value2 };
+}
+
+/* What would make a migration converge that does not, or may not. */
+static void advise(struct dp_session *s)
+{
+	struct dp_report *r = &s->r;
+	const struct dp_prediction *p = &r->pred;
+	const struct dp_speeds *sp = &r->speeds;
+	unsigned int version = dp_version_number(r->vm.qemu_version);
+
+	if (isfinite(p->least_limit.mid))
+		note(r, DP_NOTE_RAISE_LIMIT,
+		     p->least_limit.hi < HUGE_VAL ? p->least_limit.hi : p->least_limit.mid, NAN);
+	if (p->helped_by_switchover_bw && (!version || version >= 802))
+		note(r, DP_NOTE_SWITCHOVER_BW, sp->switchover.mid, NAN);
+	if (sp->capped && sp->capacity.bps.mid > sp->cap.bps.mid)
+		note(r, DP_NOTE_RAISE_CAP, sp->cap.bps.mid, sp->capacity.bps.mid);
+	if (isfinite(p->least_bandwidth.mid) && p->least_bandwidth.mid > 0)
+		note(r, DP_NOTE_NEED_BANDWIDTH, p->least_bandwidth.mid, NAN);
+	if (p->least_throttle.mid >= 1)
+		note(r, DP_NOTE_THROTTLE_FAILS, NAN, NAN);
+	else if (p->least_throttle.mid > 0)
+		note(r, DP_NOTE_NEED_THROTTLE, p->least_throttle.mid, NAN);
+	if (p->floor.mid > r->limit)
+		note(r, DP_NOTE_POSTCOPY, p->floor.mid, NAN);
+	if (p->verdict == DP_BORDERLINE && p->settle_window > 0)
+		note(r, DP_NOTE_SETTLE_WINDOW, p->settle_window, NAN);
+}
+
+/* How far beyond what was seen the prediction had to look. */
+static void check_reach(struct dp_report *r)
+{
+	double longest = 0;
+	uint32_t i;
+
+	for (i = 0; i < r->pred.nrounds && i < DP_MAX_ROUNDS; i++)
+		longest = fmax(longest, r->pred.round[i].seconds);
+	if (longest > 1.25 * r->reach[DP_4K])
+		note(r, DP_NOTE_SHORT_REACH, r->reach[DP_4K], longest);
+}
+
+static void caution(struct dp_session *s)
+{
+	struct dp_report *r = &s->r;
+	double earlier, recent, cap = dp_default_cap(r->vm.qemu_version);
+
+	if (isnan(r->speeds.rounds.mid) && s->mig.m.outcome != DP_MIG_DONE)
+		note(r, DP_NOTE_NO_BANDWIDTH, NAN, NAN);
+	if (s->mig.m.outcome == DP_MIG_NONE && r->speeds.rounds_from == DP_SPEED_OPTION &&
+	    !(s->o.max_bandwidth > 0) && cap < r->speeds.rounds.mid)
+		note(r, DP_NOTE_CAP_UNKNOWN, cap, NAN);
+	if (dp_phase_changed(&s->phase, &earlier, &recent))
+		note(r, DP_NOTE_PHASE, earlier, recent);
+	if (r->predicted)
+		check_reach(r);
+	if (r->predicted && isnan(r->zero_share) && s->mig.m.rounds == 0)
+		note(r, DP_NOTE_ZERO_UNKNOWN, NAN, NAN);
+	if (r->lost)
+		note(r, DP_NOTE_LOST, (double)r->lost, NAN);
+}
+
+void dp_session_notes(struct dp_session *s)
+{
+	struct dp_report *r = &s->r;
+
+	r->nnotes = 0;
+	if (r->predicted && (r->pred.verdict == DP_NEVER || r->pred.verdict == DP_BORDERLINE))
+		advise(s);
+	if (r->vm.granule > DP_WIRE_UNIT)
+		note(r, DP_NOTE_HUGE_GRANULE, r->vm.granule, r->amp_now);
+	caution(s);
+}

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* A session's prediction: what it knows, put as a link and a plan. */
+#include <ctype.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "session_int.h"
+
+#define MIB 1048576.0
+
+unsigned int dp_version_number(const char *v)
+{
+	unsigned long major, minor = 0;
+	char *end;
+
+	if (!isdigit((unsigned char)v[0]))
+		return 0;
+	major = strtoul(v, &end, 10);
+	if (*end == '.' && isdigit((unsigned char)end[1]))
+		minor = strtoul(end + 1, NULL, 10);
+	if (major > 1000 || minor > 99)
+		return 0;
+	return (unsigned int)(major * 100 + minor);
+}
+
+enum dp_exit_test dp_exit_test_of(const char *qemu_version, bool *known)
+{
+	unsigned int v = dp_version_number(qemu_version);
+
+	*known = v != 0;
+	if (v >= 1001)
+		return DP_EXIT_10_1;
+	return v >= 900 ? DP_EXIT_9 : DP_EXIT_PRE_9;
+}
+
+double dp_default_cap(const char *qemu_version)
+{
+	unsigned int v = dp_version_number(qemu_version);
+
+	return v && v < 502 ? 32 * MIB : 128 * MIB;
+}
+
+static void make_link(const struct dp_session *s, struct dp_link *link)
+{
+	const struct dp_speeds *sp = &s->r.speeds;
+	const struct dp_est none = { 0, 0, 0 };
+
+	link->rounds = isnan(sp->rounds.mid) ? none : sp->rounds;
+	link->switchover = isnan(sp->switchover.mid) ? none : sp->switchover;
+	link->exit_bps = s->o.avail_switchover;
+}
+
+static void make_plan(const struct dp_session *s, double t, struct dp_plan *p)
+{
+	const struct dp_report *r = &s->r;
+	const struct dp_mig_track *mt = &s->mig;
+
+	memset(p, 0, sizeof(*p));
+	p->pages = (double)s->ram_pages;
+	p->zero_pages = isnan(r->zero_share) ? 0 : r->zero_share * p->pages;
+	p->wire_page = r->wire_page;
+	p->zero_scan_bps = s->o.zero_scan_bps;
+	p->limit = r->limit;
+	p->fixed = r->fixed;
+	p->setup = r->setup;
+	p->exit_test = r->exit_test;
+	/* With the ring every page is re-armed as its entry is collected; where GET clears, at the sync. */
+	p->clear_pages =
+		r->vm.log_mode != DP_LOG_RING && (r->vm.manual_protect & 1) ? 1u << DP_REGION_SHIFT : 0;
+	p->throttle = r->throttle;
+	if (mt->m.outcome != DP_MIG_RUNNING)
+		return;
+	p->running = true;
+	p->remaining = mt->m.remaining;
+	p->elapsed = fmax(0, t - mt->m.start);
+	p->since_sync = fmax(0, t - mt->last_sync);
+}
+
+/* What every report assumes, from the options and the VM. */
+static void fill_terms(struct dp_session *s)
+{
+	struct dp_report *r = &s->r;
+	bool known;
+
+	r->assumed = 0;
+	r->limit = s->o.limit > 0 ? s->o.limit : DP_LIMIT_DEFAULT;
+	r->fixed = s->o.fixed > 0 ? s->o.fixed : DP_FIXED_DEFAULT;
+	r->setup = s->o.setup > 0 ? s->o.setup : DP_SETUP_DEFAULT;
+	r->throttle = s->o.throttle;
+	r->wire_page = dp_mig_wire_page(s);
+	r->exit_test = dp_exit_test_of(r->vm.qemu_version, &known);
+	r->assumed |= s->o.limit > 0 ? 0 : DP_ASSUMED_LIMIT;
+	r->assumed |= s->o.fixed > 0 ? 0 : DP_ASSUMED_FIXED;
+	r->assumed |= s->o.setup > 0 || s->mig.m.outcome == DP_MIG_RUNNING ? 0 : DP_ASSUMED_SETUP;
+	r->assumed |= known ? 0 : DP_ASSUMED_EXIT;
+	r->assumed |= s->o.zero_scan_bps > 0 ? 0 : DP_ASSUMED_SCAN;
+	if (!isnan(r->speeds.switchover.mid) && r->speeds.switchover_from != DP_SPEED_CAPACITY &&
+	    !(s->o.switchover_bandwidth > 0))
+		r->assumed |= DP_ASSUMED_SWITCHOVER;
+}
+
+static void predict_nothing(struct dp_prediction *p)
+{
+	const struct dp_est none = dp_est_nan();
+
+	memset(p, 0, sizeof(*p));
+	p->verdict = DP_UNKNOWN;
+	p->stop_now = p->redirty = p->floor = p->total = p->downtime = none;
+	p->least_limit = p->least_bandwidth = p->least_throttle = p->rounds = none;
+}
+
+void dp_session_predict(struct dp_session *s, double t)
+{
+	struct dp_report *r = &s->r;
+	struct dp_link link;
+	struct dp_plan plan;
+
+	dp_bw_speeds(s, &r->speeds);
+	fill_terms(s);
+	r->predicted = false;
+	/* Once it is over there is nothing to predict, and the curve of a stopped guest is history. */
+	if (s->mig.m.outcome == DP_MIG_DONE || !r->known || isnan(r->speeds.rounds.mid) || !s->ram_pages) {
+		predict_nothing(&r->pred);
+		return;
+	}
+	make_link(s, &link);
+	make_plan(s, t, &plan);
+	if (dp_predict(s->curve, &link, &plan, &r->pred)) {
+		predict_nothing(&r->pred);
+		return;
+	}
+	r->predicted = true;
+}
