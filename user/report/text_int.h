@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The inside of the text report. */
+#ifndef DIRTYPROF_TEXT_INT_H
+#define DIRTYPROF_TEXT_INT_H
+
+#include "dirtyprof/report.h"
+
+#define FMT	32
+#define FMT_EST 80
+
+/* Writes a paragraph of at most DP_TEXT_WIDTH bytes a line; lines but the first start with `indent` blanks. */
+void dp_text_wrap(struct dp_buf *b, unsigned int indent, const char *fmt, ...)
+	__attribute__((format(printf, 3, 4)));
+
+typedef char *(*dp_fmt_fn)(char *buf, size_t size, double v);
+
+/* "mid (lo to hi)", or the middle alone where all three read the same. buf has FMT_EST bytes. */
+char *dp_fmt_est(char *buf, struct dp_est e, dp_fmt_fn fmt);
+
+/* The verdict, the advice and the cautions (text_words.c). */
+void dp_text_verdict(struct dp_buf *b, const struct dp_report *r);
+void dp_text_notes(struct dp_buf *b, const struct dp_report *r);
+void dp_text_waiting(struct dp_buf *b, const struct dp_report *r);
+const char *dp_text_speed_from(enum dp_speed_from f);
+
+/* What a migration was predicted to do, beside what it did (text_migration.c). */
+void dp_text_migration(struct dp_buf *b, const struct dp_report *r);
+void dp_text_sync(struct dp_buf *b, const struct dp_report *r, const struct dp_sync_report *y);
+
+#endif

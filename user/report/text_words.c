@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The verdict, the advice and the cautions, in words. */
+#include <math.h>
+#include <stdio.h>
+
+#include "text_int.h"
+
+const char *dp_text_speed_from(enum dp_speed_from f)
+{
+	static const char *const name[] = { "not known",
+					    "as given",
+					    "max-bandwidth, from QMP",
+					    "goodput, measured",
+					    "cap, seen on the wire",
+					    "path, measured" };
+
+	return name[f];
+}
+
+static void unknown(struct dp_buf *b, const struct dp_report *r)
+{
+	if (r->mig.outcome == DP_MIG_DONE)
+		dp_text_wrap(b, 2, "Verdict: the migration is done.");
+	else if (!r->ever_logged)
+		dp_text_wrap(b, 2,
+			     "Verdict: unknown, as the VM did not log dirty pages while it was watched.");
+	else if (!r->known)
+		dp_text_wrap(b, 2, "Verdict: unknown, as no dirty page's age was seen.");
+	else if (isnan(r->speeds.rounds.mid))
+		dp_text_wrap(b, 2, "Verdict: unknown, as the bandwidth is not known.");
+	else
+		dp_text_wrap(b, 2, "Verdict: unknown.");
+}
+
+void dp_text_verdict(struct dp_buf *b, const struct dp_report *r)
+{
+	const struct dp_prediction *p = &r->pred;
+	char limit[FMT], bw[FMT], floor[FMT_EST], least[FMT_EST], total[FMT_EST], down[FMT_EST], n[FMT_EST];
+	const char *will = r->mig.outcome == DP_MIG_RUNNING ? "will" : "would";
+
+	dp_fmt_time(limit, sizeof(limit), r->limit);
+	dp_fmt_bits(bw, sizeof(bw), r->speeds.rounds.mid);
+	dp_fmt_est(floor, p->floor, dp_fmt_time);
+	dp_fmt_est(least, p->least_limit, dp_fmt_time);
+	dp_fmt_est(total, p->total, dp_fmt_time);
+	dp_fmt_est(down, p->downtime, dp_fmt_time);
+	dp_fmt_est(n, p->rounds, dp_fmt_count);
+	if (!r->predicted)
+		unknown(b, r);
+	else if (p->verdict == DP_CONVERGES)
+		dp_text_wrap(
+			b, 2,
+			"Verdict: CONVERGES. At %s the migration %s end, after %s rounds and %s in all, with "
+			"the guest down for %s; the limit is %s.",
+			bw, will, n, total, down, limit);
+	else if (p->verdict == DP_NEVER && p->floor.mid > r->limit)
+		dp_text_wrap(
+			b, 2,
+			"Verdict: NEVER. At %s the downtime cannot go below %s, and the limit is %s: the "
+			"migration %s not end by itself.",
+			bw, floor, limit, will);
+	else if (p->verdict == DP_NEVER)
+		dp_text_wrap(
+			b, 2,
+			"Verdict: NEVER. At %s and a limit of %s what is left never falls under what QEMU asks "
+			"for before it stops the guest: the migration %s not end by itself.",
+			bw, limit, will);
+	else if (p->verdict == DP_BORDERLINE)
+		dp_text_wrap(
+			b, 2,
+			"Verdict: BORDERLINE. The least downtime limit that converges at %s is %s, and the "
+			"limit is %s: the measurement does not decide it.",
+			bw, least, limit);
+	else
+		unknown(b, r);
+}
+
+static void advice(struct dp_buf *b, const struct dp_report *r, const struct dp_note *n)
+{
+	char a[FMT], c[FMT];
+
+	switch (n->kind) {
+	case DP_NOTE_RAISE_LIMIT:
+		dp_text_wrap(b, 4, "  - raise downtime-limit to at least %.0f ms", ceil(n->value * 1e3));
+		break;
+	case DP_NOTE_NEED_BANDWIDTH:
+		dp_text_wrap(b, 4, "  - or it needs at least %s", dp_fmt_bits(a, sizeof(a), n->value));
+		break;
+	case DP_NOTE_NEED_THROTTLE:
+		dp_text_wrap(b, 4, "  - or a vCPU throttle of %.0f %% (auto-converge gets there by itself)",
+			     ceil(n->value * 100));
+		break;
+	case DP_NOTE_THROTTLE_FAILS:
+		dp_text_wrap(b, 4, "  - no vCPU throttle up to 99 %% would do it");
+		break;
+	case DP_NOTE_SWITCHOVER_BW:
+		dp_text_wrap(b, 4,
+			     "  - set avail-switchover-bandwidth to %.0f (%s): QEMU lifts its rate limit at "
+			     "switchover, but does not count on it unless told (8.2 and later)",
+			     n->value, dp_fmt_bits(a, sizeof(a), n->value));
+		break;
+	case DP_NOTE_RAISE_CAP:
+		dp_text_wrap(b, 4, "  - raise max-bandwidth: it holds the rounds to %s on a path of %s",
+			     dp_fmt_bits(a, sizeof(a), n->value), dp_fmt_bits(c, sizeof(c), n->value2));
+		break;
+	case DP_NOTE_POSTCOPY:
+		dp_text_wrap(b, 4, "  - or post-copy, if a downtime of %s is more than is acceptable",
+			     dp_fmt_time(a, sizeof(a), n->value));
+		break;
+	case DP_NOTE_SETTLE_WINDOW:
+		dp_text_wrap(b, 4, "  - a measurement over %s would settle it",
+			     dp_fmt_time(a, sizeof(a), n->value));
+		break;
+	default:
+		break;
+	}
+}
+
+static void caution(struct dp_buf *b, const struct dp_note *n)
+{
+	char a[FMT], c[FMT];
+
+	switch (n->kind) {
+	case DP_NOTE_HUGE_GRANULE:
+		dp_text_wrap(
+			b, 2,
+			"Note: KVM tells apart only %s here, so one 4K write makes QEMU resend all of it; what "
+			"was really written is less than shown. Back the VM with smaller pages to migrate it.",
+			dp_fmt_bytes(a, sizeof(a), n->value));
+		break;
+	case DP_NOTE_NO_BANDWIDTH:
+		dp_text_wrap(
+			b, 2,
+			"Note: no bandwidth is known, so nothing can be said of convergence: give --bandwidth "
+			"(e.g. 10G), or watch a migration.");
+		break;
+	case DP_NOTE_CAP_UNKNOWN:
+		dp_text_wrap(
+			b, 2,
+			"Note: QEMU's max-bandwidth is not known here; unless it is raised, its default holds "
+			"the rounds to %s.",
+			dp_fmt_bits(a, sizeof(a), n->value));
+		break;
+	case DP_NOTE_PHASE:
+		dp_text_wrap(
+			b, 2,
+			"Note: the guest changed its habits: %s new pages/s of late, %s before. The curve mixes "
+			"both.",
+			dp_fmt_count(a, sizeof(a), n->value2), dp_fmt_count(c, sizeof(c), n->value));
+		break;
+	case DP_NOTE_SHORT_REACH:
+		dp_text_wrap(
+			b, 2,
+			"Note: the curve was seen up to %s, but the longest round takes %s: beyond it is "
+			"extrapolated.",
+			dp_fmt_time(a, sizeof(a), n->value), dp_fmt_time(c, sizeof(c), n->value2));
+		break;
+	case DP_NOTE_LOST:
+		dp_text_wrap(b, 2, "Note: %s events were LOST: the rates are lower bounds.",
+			     dp_fmt_count(a, sizeof(a), n->value));
+		break;
+	case DP_NOTE_ZERO_UNKNOWN:
+		dp_text_wrap(
+			b, 2,
+			"Note: how much of RAM is zero is not known, so the first round and the total are upper "
+			"bounds.");
+		break;
+	default:
+		break;
+	}
+}
+
+void dp_text_notes(struct dp_buf *b, const struct dp_report *r)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->nnotes; i++)
+		advice(b, r, &r->note[i]);
+	for (i = 0; i < r->nnotes; i++)
+		caution(b, &r->note[i]);
+}
