@@ -34,6 +34,7 @@ __u64 last_push_ns;                                  /* last push that was not a
 __u64 last_reset_ns;
 __u32 last_reset_tid;
 __u64 resets;
+__u64 last_wake_ns;                                /* user space is woken at most 100 times a second */
 __u32 blind_limit;                                   /* pages: more than this at a RESET is no good anchor */
 struct dp_anchor anchors[DP_LEVELS];
 struct dp_vcpu_stat vcpu_stats[DP_MAX_STAT_VCPUS];
@@ -218,6 +219,7 @@ static __always_inline int on_push(u32 index, u32 slot, u64 offset)
 	if (!(*word & bit))
 		__sync_fetch_and_or(word, bit);
 	now = bpf_ktime_get_ns();
+	stat->tid = (u32)bpf_get_current_pid_tgid();
 	last_push_ns = now;
 	stamp = stamp_of(now);
 	if (st) {
@@ -260,9 +262,13 @@ static __always_inline int on_reset(u32 index, u32 used)
 		open_anchors(stamp_of(now), blind, false);
 	note = bpf_ringbuf_reserve(&notes, 16, 0);
 	if (note) {
+		bool wake = now - last_wake_ns > 10000000;
+
+		if (wake)
+			last_wake_ns = now;
 		note[0] = now;
 		note[1] = tid;
-		bpf_ringbuf_submit(note, BPF_RB_NO_WAKEUP);
+		bpf_ringbuf_submit(note, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 	}
 	return 0;
 }

@@ -89,7 +89,8 @@ struct dp_ring_slot {
 
 /* Counters of one vCPU, written only by its own thread: a cache line each, no atomics. */
 struct dp_vcpu_stat {
-	__u64 pushes, repeated, unknown, first_seen;
+	__u64 pushes, repeated, unknown;
+	__u64 tid;                             /* the vCPU's thread, by its last push */
 	__u64 pad[4];
 };
 _Static_assert(sizeof(struct dp_vcpu_stat) == 64, "one cache line");

@@ -149,7 +149,7 @@ static void count_blocks(struct dp_bitlog *b)
 	uint32_t r;
 
 	memset(ones, 0xff, sizeof(ones));
-	memset(bits, 0, index_words(b) * 8);
+	dp_bits_clear(bits, index_words(b));
 	for (i = 0; i < b->nslots; i++) {
 		const struct dp_bitlog_slot *d = &b->slots[i].d;
 		uint64_t n = d->nbits << d->shift, k;
@@ -160,7 +160,7 @@ static void count_blocks(struct dp_bitlog *b)
 	memset(b->blocks, 0, b->nregions * sizeof(*b->blocks));
 	for (r = 0; r < b->nregions; r++)
 		dp_rollup(bits + (size_t)r * DP_REGION_WORDS, DP_REGION_WORDS, b->blocks[r]);
-	memset(bits, 0, index_words(b) * 8);
+	dp_bits_clear(bits, index_words(b));
 }
 
 int dp_bitlog_slots(struct dp_bitlog *b, const struct dp_bitlog_slot *slots, size_t n, uint64_t t_ns, bool exact)
@@ -401,7 +401,6 @@ static void emit(struct dp_bitlog *b, uint32_t r, const struct part *p, const ui
 bool dp_bitlog_end_sync(struct dp_bitlog *b, struct dp_sync *s)
 {
 	uint64_t all = 0, looked = 0;
-	size_t i;
 	uint32_t r;
 
 	memset(s, 0, sizeof(*s));
@@ -423,9 +422,8 @@ bool dp_bitlog_end_sync(struct dp_bitlog *b, struct dp_sync *s)
 	s->new_pages = s->new_blocks[DP_4K];
 	s->t_ns = b->sync_t;
 	s->initial = (b->manual & 3) == 3 && !s->new_pages && looked && s->reported_pages >= looked;
-	for (i = 0; i < index_words(b); i++)
-		b->new_bits[i] |= b->sync_bits[i];
-	memset(b->sync_bits, 0, index_words(b) * 8);
+	dp_bits_merge(b->new_bits, b->sync_bits, index_words(b));
+	dp_bits_clear(b->sync_bits, index_words(b));
 	memset(b->sync, 0, b->nregions * sizeof(*b->sync));
 	if (!all || looked * 2 < all)
 		return false;
@@ -444,7 +442,7 @@ void dp_bitlog_end_peek(struct dp_bitlog *b)
 	for (r = 0; r < b->nregions; r++)
 		if (b->peek[r].armed)
 			emit(b, r, &b->peek[r], b->peek_bits, true);
-	memset(b->peek_bits, 0, index_words(b) * 8);
+	dp_bits_clear(b->peek_bits, index_words(b));
 	memset(b->peek, 0, b->nregions * sizeof(*b->peek));
 }
 

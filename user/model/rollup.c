@@ -11,6 +11,31 @@ uint64_t dp_popcount(const uint64_t *bits, size_t nwords)
 	return n;
 }
 
+void dp_bits_clear(uint64_t *bits, size_t nwords)
+{
+	size_t i;
+
+	for (i = 0; i < nwords; i++)
+		if (bits[i])
+			bits[i] = 0;
+}
+
+uint64_t dp_bits_merge(uint64_t *dst, const uint64_t *src, size_t nwords)
+{
+	uint64_t fresh = 0;
+	size_t i;
+
+	for (i = 0; i < nwords; i++) {
+		uint64_t w = src[i] ? src[i] & ~dst[i] : 0;
+
+		if (w) {
+			dst[i] |= w;
+			fresh += (uint64_t)__builtin_popcountll(w);
+		}
+	}
+	return fresh;
+}
+
 /* Groups of 16 bits (64K blocks) of a word that are not zero. */
 static unsigned int groups16(uint64_t w)
 {

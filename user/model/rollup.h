@@ -19,6 +19,12 @@ void dp_rollup(const uint64_t *bits, size_t nwords, uint64_t count[DP_SIZES]);
 /* The same for words that begin and end anywhere: count of set bits. */
 uint64_t dp_popcount(const uint64_t *bits, size_t nwords);
 
+/* Zeroes, but touches only what is not: memory that was never written stays unallocated. */
+void dp_bits_clear(uint64_t *bits, size_t nwords);
+
+/* dst |= src, likewise; returns how many bits were new. */
+uint64_t dp_bits_merge(uint64_t *dst, const uint64_t *src, size_t nwords);
+
 /* dst[at .. at+n) |= src[0 .. n): bit positions; src is read in whole words, bits beyond n ignored. */
 void dp_bits_or(uint64_t *dst, uint64_t at, const uint64_t *src, uint64_t n);
 

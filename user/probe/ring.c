@@ -44,7 +44,7 @@ struct dp_ring {
 	struct anchor_seen seen[DP_LEVELS];
 	uint64_t prev_pushes[DP_MAX_STAT_VCPUS], prev_repeated, prev_unknown;
 	/* results of a take */
-	uint64_t *out_bits, *out_events;
+	uint64_t *out_events;
 	struct dp_ages *ages;
 	uint32_t nages, ages_room;
 	struct dp_exposure *exposures; /* of a take under way; cuts are added when logging stops */
@@ -136,8 +136,6 @@ static int load(struct dp_ring *r, const struct dp_ring_opts *o, int level)
 
 static int map_all(struct dp_ring *r)
 {
-	size_t words = (size_t)r->nregions * DP_REGION_WORDS;
-
 	r->slots_len = dp_bpf_array_bytes(sizeof(*r->slots), r->slot_ids * 2);
 	r->bits_len = dp_bpf_array_bytes(sizeof(*r->bits), r->nchunks * 2);
 	r->stamps_len = dp_bpf_array_bytes(sizeof(*r->stamps), r->nstamps);
@@ -147,9 +145,8 @@ static int map_all(struct dp_ring *r)
 	r->stamps = dp_bpf_map(r->skel->maps.stamps, r->stamps_len);
 	r->hists = dp_bpf_map(r->skel->maps.hists, r->hists_len);
 	r->prev = calloc(r->nrows, sizeof(*r->prev));
-	r->out_bits = calloc(words ? words : 1, 8);
 	r->out_events = calloc(DP_MAX_STAT_VCPUS, sizeof(*r->out_events));
-	if (!r->slots || !r->bits || !r->stamps || !r->hists || !r->prev || !r->out_bits || !r->out_events)
+	if (!r->slots || !r->bits || !r->stamps || !r->hists || !r->prev || !r->out_events)
 		return -ENOMEM;
 	r->notes = ring_buffer__new(bpf_map__fd(r->skel->maps.notes), on_note, r, NULL);
 	return r->notes ? 0 : -errno;
@@ -212,7 +209,6 @@ void dp_ring_close(struct dp_ring *r)
 	dp_bpf_unmap(r->hists, r->hists_len);
 	ring_bpf__destroy(r->skel);
 	free(r->prev);
-	free(r->out_bits);
 	free(r->out_events);
 	free(r->ages);
 	free(r->exposures);
@@ -436,16 +432,16 @@ int dp_ring_take(struct dp_ring *r, struct dp_ring_take *out)
 	int err;
 
 	memset(out, 0, sizeof(*out));
+	/* The set that the last take handed out is written from now on. */
+	dp_bits_clear((uint64_t *)r->bits[(size_t)(old ^ 1) * r->nchunks].w, words);
 	__atomic_store_n(&r->skel->bss->cur_bits, old ^ 1, __ATOMIC_SEQ_CST);
 	out->t_ns = mono_ns();
 	wait_for_programs();
-	memcpy(r->out_bits, &r->bits[(size_t)old * r->nchunks], words * 8);
-	memset(&r->bits[(size_t)old * r->nchunks], 0, words * 8);
 	if (r->on)
 		age_anchors(r, out->t_ns);
 	err = take_ages(r);
 	take_counters(r, out);
-	out->bits = r->out_bits;
+	out->bits = (uint64_t *)r->bits[(size_t)old * r->nchunks].w;
 	out->words = words;
 	out->ages = r->ages;
 	out->nages = r->nages;
@@ -467,6 +463,16 @@ void dp_ring_resets(struct dp_ring *r, void (*cb)(void *ctx, uint64_t t_ns, uint
 	r->cb_ctx = ctx;
 	ring_buffer__consume(r->notes);
 	r->cb = NULL;
+}
+
+bool dp_ring_is_vcpu(const struct dp_ring *r, uint32_t tid)
+{
+	uint32_t i;
+
+	for (i = 0; i < DP_MAX_STAT_VCPUS; i++)
+		if (r->skel->bss->vcpu_stats[i].tid == tid)
+			return true;
+	return false;
 }
 
 void dp_ring_age_stamps(struct dp_ring *r, uint64_t now_ns)

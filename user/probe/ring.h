@@ -54,6 +54,9 @@ int dp_ring_take(struct dp_ring *r, struct dp_ring_take *out);
 int dp_ring_fd(const struct dp_ring *r);
 void dp_ring_resets(struct dp_ring *r, void (*cb)(void *ctx, uint64_t t_ns, uint32_t tid), void *ctx);
 
+/* Whether this thread is a vCPU's: its RESETs come from a full ring, not from a sync. */
+bool dp_ring_is_vcpu(const struct dp_ring *r, uint32_t tid);
+
 /* Once an hour or so: forgets stamps so old that their counter would wrap. */
 void dp_ring_age_stamps(struct dp_ring *r, uint64_t now_ns);
 

@@ -242,6 +242,17 @@ static void add_socket(struct dp_wire_probe *w, struct sock_seen *s, struct dp_w
 		out->srtt_us = b->srtt_us;
 }
 
+void dp_wire_scan(struct dp_wire_probe *w, bool logging, bool (*is_migration)(void *ctx, uint32_t tid), void *ctx)
+{
+	read_map(w);
+	classify(w, logging, is_migration, ctx);
+}
+
+bool dp_wire_running(const struct dp_wire_probe *w)
+{
+	return w->running;
+}
+
 int dp_wire_take(struct dp_wire_probe *w, bool logging, uint64_t base_ns, bool (*is_migration)(void *ctx, uint32_t tid),
 		 void *ctx, struct dp_wire *out)
 {
@@ -250,8 +261,7 @@ int dp_wire_take(struct dp_wire_probe *w, bool logging, uint64_t base_ns, bool (
 	size_t i;
 
 	memset(out, 0, sizeof(*out));
-	read_map(w);
-	classify(w, logging, is_migration, ctx);
+	dp_wire_scan(w, logging, is_migration, ctx);
 	for (i = 0; i < DP_WIRE_ENTRIES; i++) {
 		struct sock_seen *s = &w->seen[i];
 

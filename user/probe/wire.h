@@ -17,6 +17,12 @@ int dp_wire_open(pid_t pid, int lowest, struct dp_wire_probe **out, char *msg, s
 void dp_wire_close(struct dp_wire_probe *w);
 const char *dp_wire_hook(const struct dp_wire_probe *w);
 
+/* Looks at the sockets without taking anything, so that new senders are known early. As dp_wire_take. */
+void dp_wire_scan(struct dp_wire_probe *w, bool logging, bool (*is_migration)(void *ctx, uint32_t tid), void *ctx);
+
+/* A migration's stream has begun and has not ended. */
+bool dp_wire_running(const struct dp_wire_probe *w);
+
 /*
  * What was sent since the last call. logging: RAM logs now, so that a stream may be a migration. base_ns: zero of the
  * snapshot's clock, in CLOCK_MONOTONIC. is_migration (may be NULL) tells whether a thread did what only migration

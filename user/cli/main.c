@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/cmd.h"
+#include "cli/log.h"
+#include "probe/bpf_util.h"
+
+static const struct {
+	const char *name;
+	int (*run)(int argc, char **argv);
+} commands[] = {
+	{ "list", dp_cmd_list },
+	{ "features", dp_cmd_features },
+};
+
+void dp_usage(void)
+{
+	fputs("Usage: dirtyprof -p PID [options] [interval [count]]\n"
+	      "       dirtyprof list | features [--json]\n"
+	      "\n"
+	      "Profiles how fast a KVM guest dirties its memory and predicts its live migration:\n"
+	      "will it converge, how long will it take, how long will the guest be down.\n"
+	      "\n"
+	      "  -p, --pid PID             the QEMU (or other VMM) to watch\n"
+	      "      interval              time between lines (1s); 50ms to 1h\n"
+	      "      count                 number of intervals; default: until Ctrl-C\n"
+	      "\n"
+	      "What to predict for:\n"
+	      "  --bandwidth BW            the path, before a migration: 10G, 866.83M (bits/s),\n"
+	      "                            128MiB/s (bytes/s); during one it is measured\n"
+	      "  --switchover-bandwidth BW the path once the guest is stopped, if that differs\n"
+	      "  --downtime-limit TIME     QEMU's downtime-limit (300ms)\n"
+	      "  --fixed-downtime TIME     the part of the downtime that is not RAM\n"
+	      "  --throttle PCT            predict with the vCPUs throttled by PCT\n"
+	      "\n"
+	      "What to measure with:\n"
+	      "  --start[=QMP-SOCKET]      ask QEMU for dirty-rate calculations, which switch dirty\n"
+	      "                            logging on; default socket: from its command line\n"
+	      "  --window TIME             length of the first of them\n"
+	      "  --qmp SOCKET              read migration facts from QMP (holds the socket)\n"
+	      "  --source ring|harvest     where dirty pages are read; default: what the VM uses\n"
+	      "  --no-peek                 do not look at KVM's bitmap between syncs\n"
+	      "  --force-lower             leave the best hook out (for testing)\n"
+	      "\n"
+	      "Output:\n"
+	      "  --json                    JSON Lines on stdout\n"
+	      "  --prometheus FILE.prom    textfile for node_exporter, rewritten every interval\n"
+	      "  -v, --verbose             say more on stderr\n"
+	      "  -h, --help    --version\n"
+	      "\n"
+	      "Exit status: 0 converges, or done; 2 would not converge; 1 error.\n",
+	      stdout);
+}
+
+int main(int argc, char **argv)
+{
+	size_t i;
+
+	dp_bpf_init();
+	for (i = 0; argc > 1 && i < sizeof(commands) / sizeof(*commands); i++)
+		if (!strcmp(argv[1], commands[i].name))
+			return commands[i].run(argc - 1, argv + 1);
+	return dp_cmd_profile(argc, argv);
+}

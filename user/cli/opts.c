@@ -1,0 +1,206 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "cli/opts.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <string.h>
+
+#include "cli/log.h"
+#include "cli/units.h"
+
+enum {
+	OPT_JSON = 256, OPT_PROM, OPT_BW, OPT_SWITCHOVER, OPT_LIMIT, OPT_FIXED, OPT_THROTTLE, OPT_SOURCE,
+	OPT_START, OPT_QMP, OPT_WINDOW, OPT_NO_PEEK, OPT_FORCE, OPT_VERSION,
+};
+
+static const struct option longopts[] = {
+	{ "pid", required_argument, NULL, 'p' },
+	{ "json", no_argument, NULL, OPT_JSON },
+	{ "prometheus", required_argument, NULL, OPT_PROM },
+	{ "bandwidth", required_argument, NULL, OPT_BW },
+	{ "switchover-bandwidth", required_argument, NULL, OPT_SWITCHOVER },
+	{ "downtime-limit", required_argument, NULL, OPT_LIMIT },
+	{ "fixed-downtime", required_argument, NULL, OPT_FIXED },
+	{ "throttle", required_argument, NULL, OPT_THROTTLE },
+	{ "source", required_argument, NULL, OPT_SOURCE },
+	{ "start", optional_argument, NULL, OPT_START },
+	{ "qmp", required_argument, NULL, OPT_QMP },
+	{ "window", required_argument, NULL, OPT_WINDOW },
+	{ "no-peek", no_argument, NULL, OPT_NO_PEEK },
+	{ "force-lower", no_argument, NULL, OPT_FORCE },
+	{ "verbose", no_argument, NULL, 'v' },
+	{ "help", no_argument, NULL, 'h' },
+	{ "version", no_argument, NULL, OPT_VERSION },
+	{ NULL, 0, NULL, 0 },
+};
+
+static int bad(const char *what, const char *value, const char *want)
+{
+	dp_err("%s: \"%s\" is not %s", what, value, want);
+	return -EINVAL;
+}
+
+static int bandwidth(const char *name, const char *value, double *out)
+{
+	if (!dp_parse_bandwidth(value, out))
+		return 0;
+	return bad(name, value, "a bandwidth (10G, 866.83M: bits/s; 125MB/s, 128MiB/s: bytes/s)");
+}
+
+static int duration(const char *name, const char *value, uint64_t *out)
+{
+	if (!dp_parse_duration(value, out))
+		return 0;
+	return bad(name, value, "a time (300ms, 1.5s, 2)");
+}
+
+static int throttle(const char *value, double *out)
+{
+	uint64_t pct;
+	char num[8];
+	size_t n = strlen(value);
+
+	if (n && value[n - 1] == '%')
+		n--;
+	if (!n || n >= sizeof(num))
+		return bad("--throttle", value, "a percentage from 0 to 99");
+	memcpy(num, value, n);
+	num[n] = '\0';
+	if (dp_parse_uint(num, 0, 99, &pct))
+		return bad("--throttle", value, "a percentage from 0 to 99");
+	*out = (double)pct / 100;
+	return 0;
+}
+
+static int source(const char *value, enum dp_source *out)
+{
+	if (!strcmp(value, "ring"))
+		*out = DP_SRC_RING;
+	else if (!strcmp(value, "harvest"))
+		*out = DP_SRC_HARVEST;
+	else if (!strcmp(value, "auto"))
+		*out = DP_SRC_NONE;
+	else
+		return bad("--source", value, "one of auto, ring, harvest");
+	return 0;
+}
+
+static int prometheus(const char *value, const char **out)
+{
+	size_t n = strlen(value);
+
+	/* node_exporter reads nothing else, so a file of another name would silently never be seen. */
+	if (n < 6 || strcmp(value + n - 5, ".prom"))
+		return bad("--prometheus", value, "a file whose name ends in .prom");
+	*out = value;
+	return 0;
+}
+
+static int one(struct dp_opts *o, int c)
+{
+	switch (c) {
+	case 'p':
+		return dp_parse_pid(optarg, &o->pid) ? bad("-p", optarg, "a process id (1 to 4194304)") : 0;
+	case OPT_JSON:
+		o->json = true;
+		return 0;
+	case OPT_PROM:
+		return prometheus(optarg, &o->prometheus);
+	case OPT_BW:
+		return bandwidth("--bandwidth", optarg, &o->bandwidth);
+	case OPT_SWITCHOVER:
+		return bandwidth("--switchover-bandwidth", optarg, &o->switchover);
+	case OPT_LIMIT:
+		return duration("--downtime-limit", optarg, &o->limit_ns);
+	case OPT_FIXED:
+		o->fixed_given = true;
+		return duration("--fixed-downtime", optarg, &o->fixed_ns);
+	case OPT_THROTTLE:
+		return throttle(optarg, &o->throttle);
+	case OPT_SOURCE:
+		return source(optarg, &o->source);
+	case OPT_START:
+		o->start = true;
+		if (optarg)
+			o->qmp = optarg;
+		return 0;
+	case OPT_QMP:
+		o->qmp = optarg;
+		return 0;
+	case OPT_WINDOW:
+		return duration("--window", optarg, &o->window_ns);
+	case OPT_NO_PEEK:
+		o->no_peek = true;
+		return 0;
+	case OPT_FORCE:
+		o->lowest = 1;
+		return 0;
+	case 'v':
+		o->verbose = true;
+		return 0;
+	case 'h':
+		o->help = true;
+		return 0;
+	case OPT_VERSION:
+		o->version = true;
+		return 0;
+	}
+	return -EINVAL;
+}
+
+static int positional(struct dp_opts *o, int argc, char **argv)
+{
+	if (optind < argc) {
+		if (dp_parse_duration(argv[optind], &o->interval_ns) || o->interval_ns < 50000000ull ||
+		    o->interval_ns > 3600ull * 1000000000ull)
+			return bad("interval", argv[optind], "a time from 50ms to 1h (plain numbers are seconds)");
+		optind++;
+	}
+	if (optind < argc) {
+		if (dp_parse_uint(argv[optind], 1, 1ull << 40, &o->count))
+			return bad("count", argv[optind], "a number of intervals from 1");
+		optind++;
+	}
+	if (optind < argc) {
+		dp_err("unexpected argument \"%s\" (see dirtyprof --help)", argv[optind]);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+int dp_opts_parse(struct dp_opts *o, int argc, char **argv)
+{
+	int c, err;
+
+	memset(o, 0, sizeof(*o));
+	o->interval_ns = 1000000000ull;
+	optind = 0; /* glibc: start over, also its own state */
+	opterr = 0;
+	while ((c = getopt_long(argc, argv, ":p:vh", longopts, NULL)) != -1) {
+		if (c == ':') {
+			dp_err("option %s needs a value (see dirtyprof --help)", argv[optind - 1]);
+			return -EINVAL;
+		}
+		if (c == '?') {
+			dp_err("unknown option \"%s\" (see dirtyprof --help)", argv[optind - 1]);
+			return -EINVAL;
+		}
+		err = one(o, c);
+		if (err)
+			return err;
+	}
+	if (o->help || o->version)
+		return 0;
+	err = positional(o, argc, argv);
+	if (err)
+		return err;
+	if (!o->pid) {
+		dp_err("no VM given: dirtyprof -p PID (dirtyprof list shows this host's)");
+		return -EINVAL;
+	}
+	if (o->limit_ns > 2000000000000ull) {
+		dp_err("--downtime-limit: QEMU takes at most 2000 s");
+		return -EINVAL;
+	}
+	return 0;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* The command line of `dirtyprof -p PID [interval [count]]`. */
+#ifndef DIRTYPROF_CLI_OPTS_H
+#define DIRTYPROF_CLI_OPTS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "dirtyprof/snapshot.h"
+
+struct dp_opts {
+	pid_t pid;
+	uint64_t interval_ns;         /* 1 s */
+	uint64_t count;               /* intervals; 0 = until interrupted */
+	bool json, verbose, no_peek, help, version;
+	const char *prometheus;       /* file, or NULL */
+	double bandwidth, switchover; /* bytes/s, 0 = not given */
+	uint64_t limit_ns, fixed_ns;  /* 0 = not given */
+	bool fixed_given;
+	double throttle;
+	enum dp_source source;
+	int lowest;
+	bool start;
+	const char *qmp;              /* socket of --start= or --qmp, or NULL */
+	uint64_t window_ns;           /* first window of --start; 0 = chosen */
+};
+
+/* 0, or -EINVAL after a line on stderr. */
+int dp_opts_parse(struct dp_opts *o, int argc, char **argv);
+
+#endif

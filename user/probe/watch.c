@@ -1,0 +1,410 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "probe/watch.h"
+
+#include <errno.h>
+#include <malloc.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "cli/log.h"
+#include "model/rollup.h"
+#include "probe/bpf_util.h"
+#include "probe/watch_int.h"
+#include "vm/zero.h"
+
+uint64_t dp_mono_ns(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000ull + (uint64_t)ts.tv_nsec;
+}
+
+int dp_pile_add(struct dp_pile *p, const void *items, size_t n)
+{
+	void *data;
+	size_t room;
+
+	if (!n)
+		return 0;
+	if (p->n + n > p->room) {
+		for (room = p->room ? p->room : 64; room < p->n + n; room *= 2)
+			;
+		data = realloc(p->data, room * p->size);
+		if (!data)
+			return -ENOMEM;
+		p->data = data;
+		p->room = room;
+	}
+	memcpy((char *)p->data + p->n * p->size, items, n * p->size);
+	p->n += n;
+	return 0;
+}
+
+static void name_vm(struct dp_watch *w)
+{
+	snprintf(w->vm.name, sizeof(w->vm.name), "%s", w->proc.name);
+	snprintf(w->vm.qemu_version, sizeof(w->vm.qemu_version), "%s", w->proc.qemu_version);
+	w->vm.pid = w->o.pid;
+	w->vm.blind = w->proc.blind;
+}
+
+/* Which source: the ring where the VM has one, else its bitmaps. */
+static int choose_source(struct dp_watch *w, char *msg, size_t len)
+{
+	bool ring = w->kvm.vm.ring_bytes != 0;
+
+	w->source = w->o.source ? w->o.source : ring ? DP_SRC_RING : DP_SRC_HARVEST;
+	if (w->source == DP_SRC_RING && !ring) {
+		snprintf(msg, len, "this VM has no dirty ring (QEMU: -accel kvm,dirty-ring-size=4096): use --source harvest");
+		return -EINVAL;
+	}
+	if (w->source == DP_SRC_HARVEST && ring) {
+		snprintf(msg, len, "this VM has a dirty ring, so nothing reads its bitmaps: use --source ring");
+		return -EINVAL;
+	}
+	if (w->source != DP_SRC_RING && w->source != DP_SRC_HARVEST) {
+		snprintf(msg, len, "source %s is not available here (see dirtyprof features)", dp_source_name(w->source));
+		return -EINVAL;
+	}
+	return 0;
+}
+
+static int open_all(struct dp_watch *w, char *msg, size_t len)
+{
+	const char *hook;
+	int err;
+
+	err = dp_proc_open(w->o.pid, &w->proc);
+	if (err) {
+		snprintf(msg, len, "%s", w->proc.msg);
+		return err;
+	}
+	err = dp_inspect_open(w->o.pid, &w->inspect, msg, len);
+	if (err)
+		return err;
+	err = dp_inspect_look(w->inspect, &w->kvm);
+	if (err) {
+		snprintf(msg, len, "cannot read the VM of process %d: %s", (int)w->o.pid, strerror(-err));
+		return err;
+	}
+	name_vm(w);
+	err = choose_source(w, msg, len);
+	err = err ? err : dp_watch_source_open(w, msg, len);
+	if (err)
+		return err;
+	dp_inspect_watch_vcpus(w->inspect, &hook);
+	if (!w->o.no_wire)
+		dp_wire_open(w->o.pid, w->o.lowest, &w->wire, w->wire_problem, sizeof(w->wire_problem));
+	else
+		snprintf(w->wire_problem, sizeof(w->wire_problem), "switched off");
+	return 0;
+}
+
+int dp_watch_open(const struct dp_watch_opts *o, struct dp_watch **out, char *msg, size_t len)
+{
+	struct dp_watch *w = calloc(1, sizeof(*w));
+	int err;
+
+	*out = NULL;
+	if (!w) {
+		snprintf(msg, len, "out of memory");
+		return -ENOMEM;
+	}
+	w->o = *o;
+	w->stats_fd = -1;
+	w->proc.pidfd = w->proc.dirfd = -1;
+	w->zero_share = -1;
+	w->iv.ages.size = sizeof(struct dp_ages);
+	w->iv.exposures.size = sizeof(struct dp_exposure);
+	w->iv.windows.size = sizeof(struct dp_window);
+	w->iv.syncs.size = sizeof(struct dp_sync);
+	w->base_ns = dp_mono_ns();
+	err = open_all(w, msg, len);
+	if (err) {
+		dp_watch_close(w);
+		return err;
+	}
+	/* The session's clock starts when everything is attached. */
+	w->base_ns = dp_mono_ns();
+	w->nrecs = 0; /* what logs already is news to the source */
+	err = dp_watch_refresh(w, w->base_ns, false);
+	if (err) {
+		snprintf(msg, len, "the VM of process %d went away", (int)o->pid);
+		dp_watch_close(w);
+		return err;
+	}
+	dp_watch_backing(w);
+	w->next_backing = BACKING_NS;
+	/* libbpf's view of the kernel's types is not needed any more. */
+	malloc_trim(0);
+	*out = w;
+	return 0;
+}
+
+void dp_watch_close(struct dp_watch *w)
+{
+	if (!w)
+		return;
+	dp_watch_source_close(w);
+	dp_wire_close(w->wire);
+	dp_inspect_close(w->inspect);
+	dp_proc_close(&w->proc);
+	dp_layout_free(&w->layout);
+	if (w->stats_fd >= 0)
+		close(w->stats_fd);
+	free(w->iv.ages.data);
+	free(w->iv.exposures.data);
+	free(w->iv.windows.data);
+	free(w->iv.syncs.data);
+	free(w->vm.slots);
+	free(w->vm.region_pages);
+	free(w->recs);
+	free(w);
+}
+
+const struct dp_proc *dp_watch_proc(const struct dp_watch *w)
+{
+	return &w->proc;
+}
+
+const struct dp_vm *dp_watch_vm(const struct dp_watch *w)
+{
+	return &w->vm;
+}
+
+enum dp_source dp_watch_source(const struct dp_watch *w)
+{
+	return w->source;
+}
+
+const char *dp_watch_hook(const struct dp_watch *w)
+{
+	return w->ring ? dp_ring_hook(w->ring) : w->harvest ? dp_harvest_hook(w->harvest) : "";
+}
+
+const char *dp_watch_wire_hook(const struct dp_watch *w)
+{
+	return w->wire ? dp_wire_hook(w->wire) : "";
+}
+
+const char *dp_watch_wire_problem(const struct dp_watch *w)
+{
+	return w->wire_problem;
+}
+
+bool dp_watch_logging(const struct dp_watch *w)
+{
+	return w->logging;
+}
+
+bool dp_watch_migrating(const struct dp_watch *w)
+{
+	return w->wire && dp_wire_running(w->wire);
+}
+
+uint64_t dp_watch_now_ns(const struct dp_watch *w)
+{
+	return dp_mono_ns() - w->base_ns;
+}
+
+static void sample_zero(struct dp_watch *w)
+{
+	struct dp_range *r = calloc(w->vm.nslots ? w->vm.nslots : 1, sizeof(*r));
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint32_t i;
+	size_t n = 0;
+
+	for (i = 0; r && i < w->vm.nslots; i++)
+		if (w->vm.slots[i].ram && !w->vm.slots[i].as_id)
+			r[n++] = (struct dp_range){ w->vm.slots[i].hva, w->vm.slots[i].npages * page };
+	if (n)
+		w->zero_share = dp_zero_share(w->o.pid, r, n, w->base_ns + w->seq);
+	free(r);
+}
+
+/* Looks at the VM, the log and the clock. 0, or -ESTALE when the VM is gone. */
+static int poll_once(struct dp_watch *w)
+{
+	uint64_t now;
+	int err;
+
+	if (w->ring)
+		dp_watch_read_ring(w);
+	if (w->harvest)
+		dp_watch_read_harvest(w);
+	now = dp_mono_ns();
+	if (now - w->base_ns >= w->next_poll) {
+		if (w->logging)
+			w->iv.logged_ns += now - w->base_ns - (w->next_poll > POLL_NS ? w->next_poll - POLL_NS : 0);
+		w->next_poll = now - w->base_ns + POLL_NS;
+		err = dp_watch_refresh(w, now, false);
+		if (err)
+			return err;
+		if (w->wire && w->logging)
+			dp_wire_scan(w->wire, true, dp_watch_took_log, w);
+		dp_watch_sample_cost(w);
+		if (now - w->base_ns >= w->next_backing) {
+			dp_watch_backing(w);
+			w->next_backing = now - w->base_ns + BACKING_NS;
+		}
+		if (now - w->base_ns >= w->next_zero) {
+			sample_zero(w);
+			w->next_zero = now - w->base_ns + ZERO_NS;
+		}
+	}
+	if (w->harvest && w->bitlog)
+		dp_watch_peek(w);
+	return 0;
+}
+
+/* Closes the interval and describes it. */
+static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reason)
+{
+	struct dp_snapshot *s = &w->snap;
+	size_t words = (size_t)w->layout.nregions * DP_REGION_WORDS;
+	struct timespec wall;
+	uint64_t last_run;
+	uint32_t r;
+
+	if (w->harvest && w->bitlog) {
+		uint64_t *fresh = dp_bitlog_new_bits(w->bitlog);
+
+		dp_bits_merge(w->iv.bits, fresh, words);
+		dp_bits_clear(fresh, words);
+	}
+	if (w->ring)
+		dp_watch_take_ring(w, NULL);
+	memset(s, 0, sizeof(*s));
+	s->seq = w->seq++;
+	s->reason = reason;
+	s->t0_ns = w->iv.t0;
+	s->t1_ns = dp_mono_ns() - w->base_ns;
+	clock_gettime(CLOCK_REALTIME, &wall);
+	s->wall_us = wall.tv_sec * 1000000ll + wall.tv_nsec / 1000;
+	s->source = w->source;
+	s->logging = w->logging;
+	s->logged_ns = w->iv.logged_ns < s->t1_ns - s->t0_ns ? w->iv.logged_ns : s->t1_ns - s->t0_ns;
+	s->vm = &w->vm;
+	if (w->iv.bits) {
+		dp_rollup(w->iv.bits, words, s->new_blocks);
+		for (r = 0; r < w->layout.nregions; r++)
+			w->region_new[r] = dp_popcount(w->iv.bits + (size_t)r * DP_REGION_WORDS, DP_REGION_WORDS);
+		w->seen_pages += dp_bits_merge(w->seen, w->iv.bits, words);
+	}
+	s->seen_pages = w->seen_pages;
+	s->nregions = w->layout.nregions;
+	s->region_new = w->region_new;
+	s->nvcpus = w->ring ? (w->vm.nvcpus < DP_MAX_VCPUS ? w->vm.nvcpus : DP_MAX_VCPUS) : 0;
+	s->vcpu_events = w->iv.vcpu_events;
+	s->ages = w->iv.ages.data;
+	s->nages = (uint32_t)w->iv.ages.n;
+	s->exposures = w->iv.exposures.data;
+	s->nexposures = (uint32_t)w->iv.exposures.n;
+	s->windows = w->iv.windows.data;
+	s->nwindows = (uint32_t)w->iv.windows.n;
+	s->syncs = w->iv.syncs.data;
+	s->nsyncs = (uint32_t)w->iv.syncs.n;
+	s->zero_share = w->zero_share;
+	if (w->wire) {
+		dp_wire_take(w->wire, w->logging, w->base_ns, dp_watch_took_log, w, &w->wire_now);
+		dp_wire_forget(w->wire, w->logging, dp_mono_ns());
+		s->wire = w->wire_now;
+		w->iv.lost += dp_wire_lost(w->wire);
+	}
+	last_run = dp_inspect_last_run_ns(w->inspect);
+	last_run = last_run > w->base_ns ? last_run - w->base_ns : 0;
+	/* A running guest may stay out of user space for long; one that stopped before its stream ended did so for good. */
+	if (last_run && w->wire_now.last_ns && last_run <= w->wire_now.last_ns && s->t1_ns > last_run + 100000000ull)
+		s->vcpu_stopped_ns = last_run;
+	dp_watch_self(w, &s->self);
+	return s;
+}
+
+/* The next interval begins where the snapshot ended. */
+static void next_interval(struct dp_watch *w)
+{
+	w->iv.t0 = w->snap.t1_ns;
+	w->iv.ages.n = w->iv.exposures.n = w->iv.windows.n = w->iv.syncs.n = 0;
+	w->iv.pushes = w->iv.repeated = w->iv.unknown = w->iv.lost = w->iv.logged_ns = 0;
+	if (w->iv.bits)
+		dp_bits_clear(w->iv.bits, (size_t)w->layout.nregions * DP_REGION_WORDS);
+	if (w->iv.vcpu_events)
+		memset(w->iv.vcpu_events, 0, DP_MAX_STAT_VCPUS * sizeof(uint64_t));
+}
+
+struct dp_snapshot *dp_watch_snapshot(struct dp_watch *w)
+{
+	return &w->snap;
+}
+
+struct dp_snapshot *dp_watch_finish(struct dp_watch *w)
+{
+	if (w->snap.vm)
+		next_interval(w);
+	if (w->ring)
+		dp_watch_read_ring(w);
+	if (w->harvest) {
+		dp_watch_read_harvest(w);
+		if (w->bitlog)
+			dp_watch_end_sync(w);
+	}
+	return make_snapshot(w, DP_LAST);
+}
+
+static int wait_ms(const struct dp_watch *w, uint64_t now, uint64_t until)
+{
+	uint64_t at = w->next_poll < until ? w->next_poll : until;
+
+	if (w->harvest && w->logging && w->next_peek > now && w->next_peek < at)
+		at = w->next_peek;
+	if (w->sync_open && w->sync_last + SYNC_GAP_NS < at)
+		at = w->sync_last + SYNC_GAP_NS;
+	return at > now ? (int)((at - now + 999999) / 1000000) : 0;
+}
+
+int dp_watch_step(struct dp_watch *w, uint64_t until_ns, int extra_fd)
+{
+	uint64_t now = dp_mono_ns() - w->base_ns, due;
+	struct pollfd fds[3];
+	int err, n = 0, extra_at = -1;
+
+	if (w->snap.vm) {
+		next_interval(w);
+		w->snap.vm = NULL;
+	}
+	due = w->iv.t0 + w->o.interval_ns;
+	if (due < until_ns)
+		until_ns = due;
+	if (w->proc.pidfd >= 0)
+		fds[n++] = (struct pollfd){ .fd = w->proc.pidfd, .events = POLLIN };
+	if (w->ring || w->harvest)
+		fds[n++] = (struct pollfd){ .fd = w->ring ? dp_ring_fd(w->ring) : dp_harvest_fd(w->harvest), .events = POLLIN };
+	if (extra_fd >= 0) {
+		extra_at = n;
+		fds[n++] = (struct pollfd){ .fd = extra_fd, .events = POLLIN };
+	}
+	if (poll(fds, (nfds_t)n, wait_ms(w, now, until_ns)) < 0 && errno != EINTR)
+		return -errno;
+	if (!dp_proc_alive(&w->proc))
+		return DP_WATCH_GONE;
+	err = poll_once(w);
+	if (err == -ESTALE)
+		return DP_WATCH_GONE;
+	if (err)
+		return err;
+	if (w->want_snapshot) {
+		w->want_snapshot = false;
+		make_snapshot(w, DP_SYNC);
+		return DP_WATCH_SNAPSHOT;
+	}
+	if (dp_mono_ns() - w->base_ns >= due) {
+		make_snapshot(w, DP_TIMER);
+		return DP_WATCH_SNAPSHOT;
+	}
+	return extra_at >= 0 && (fds[extra_at].revents & POLLIN) ? DP_WATCH_FD : DP_WATCH_NOTHING;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Inside of the watch: shared by watch*.c only. */
+#ifndef DIRTYPROF_PROBE_WATCH_INT_H
+#define DIRTYPROF_PROBE_WATCH_INT_H
+
+#include "probe/harvest.h"
+#include "probe/inspect.h"
+#include "probe/ring.h"
+#include "probe/watch.h"
+#include "probe/wire.h"
+#include "model/bitlog.h"
+#include "model/layout.h"
+
+#define POLL_NS 50000000ull            /* slots and logging are looked at this often */
+#define BACKING_NS 30000000000ull      /* smaps walks page tables: seldom */
+#define ZERO_NS 10000000000ull
+#define SYNC_GAP_NS 10000000ull        /* GETs this close together are one sync */
+
+/* Growable arrays of an interval under way. */
+struct dp_pile {
+	void *data;
+	size_t n, room, size;
+};
+
+int dp_pile_add(struct dp_pile *p, const void *items, size_t n);
+
+/* What was collected since the interval began. */
+struct interval {
+	uint64_t t0;                   /* session clock */
+	uint64_t *bits;                /* pages, index order */
+	struct dp_pile ages, exposures, windows, syncs;
+	uint64_t *vcpu_events;
+	uint64_t pushes, repeated, unknown, lost, logged_ns;
+};
+
+struct dp_watch {
+	struct dp_watch_opts o;
+	struct dp_proc proc;
+	struct dp_inspect *inspect;
+	struct dp_ring *ring;
+	struct dp_harvest *harvest;
+	struct dp_bitlog *bitlog;
+	struct dp_wire_probe *wire;
+	char wire_problem[DP_WATCH_MSG];
+	enum dp_source source;
+	struct dp_layout layout;
+	struct dp_vm vm;
+	struct dp_kvm kvm;             /* as last looked at */
+	struct dp_slot_rec *recs;      /* copy of its slots */
+	uint32_t nrecs, slot_ids;
+	uint64_t base_ns;              /* CLOCK_MONOTONIC of the session's zero */
+	bool logging;
+	uint64_t logging_since, next_poll, next_backing, next_zero;
+	struct interval iv;
+	uint64_t *seen;                /* every page dirtied so far */
+	uint64_t *sync_bits;           /* ring: pages since the last sync */
+	uint64_t seen_pages, last_sync;
+	uint64_t *region_new;
+	/* harvest: the sync under way */
+	uint32_t sync_keys[512], nsync_keys;
+	uint64_t sync_last;
+	uint32_t sync_tid;
+	bool sync_open, want_snapshot;
+	uint64_t next_peek, peek_armed, harvest_lost;
+	uint32_t log_tids[16];         /* threads that took or re-armed the log */
+	uint32_t nlog_tids, next_log_tid;
+	struct dp_wire wire_now;
+	bool wire_was_active;
+	double zero_share;
+	/* own cost */
+	int stats_fd;
+	uint64_t stats_on, stats_off, stats_runs, stats_ns;
+	uint64_t bpf_runs, bpf_ns, cpu_ns;
+	uint32_t seq;
+	struct dp_snapshot snap;
+};
+
+uint64_t dp_mono_ns(void);
+
+/* watch_vm.c */
+int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact);
+void dp_watch_backing(struct dp_watch *w);
+int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len);
+void dp_watch_source_close(struct dp_watch *w);
+
+/* watch_log.c */
+void dp_watch_note_tid(struct dp_watch *w, uint32_t tid);
+bool dp_watch_took_log(void *ctx, uint32_t tid);
+int dp_watch_take_ring(struct dp_watch *w, struct dp_sync *sync);
+void dp_watch_read_ring(struct dp_watch *w);
+void dp_watch_read_harvest(struct dp_watch *w);
+void dp_watch_end_sync(struct dp_watch *w);
+void dp_watch_peek(struct dp_watch *w);
+
+/* watch_self.c */
+void dp_watch_sample_cost(struct dp_watch *w);
+void dp_watch_self(struct dp_watch *w, struct dp_self *self);
+
+#endif

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Dirty events of the interval under way: from the ring's counters, or from the bitmaps' pieces. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cli/log.h"
+#include "model/rollup.h"
+#include "probe/watch_int.h"
+
+#define RING_SYNC_GAP_NS 100000000ull  /* RESETs by a reaper, closer together than this, are one */
+#define PEEK_FIRST_NS 10000000ull
+#define PEEK_LONGEST_NS 64000000000ull
+
+static size_t words_of(const struct dp_watch *w)
+{
+	return (size_t)w->layout.nregions * DP_REGION_WORDS;
+}
+
+void dp_watch_note_tid(struct dp_watch *w, uint32_t tid)
+{
+	if (dp_watch_took_log(w, tid))
+		return;
+	w->log_tids[w->next_log_tid++ % 16] = tid;
+	if (w->nlog_tids < 16)
+		w->nlog_tids++;
+}
+
+bool dp_watch_took_log(void *ctx, uint32_t tid)
+{
+	const struct dp_watch *w = ctx;
+	uint32_t i;
+
+	for (i = 0; i < w->nlog_tids; i++)
+		if (w->log_tids[i] == tid)
+			return true;
+	return false;
+}
+
+/* Moves what the ring's programs counted into the interval. With a sync: the pages since the last one as well. */
+int dp_watch_take_ring(struct dp_watch *w, struct dp_sync *sync)
+{
+	struct dp_ring_take t;
+	uint32_t i;
+	int err = dp_ring_take(w->ring, &t);
+
+	if (err)
+		return err;
+	dp_bits_merge(w->iv.bits, t.bits, t.words);
+	dp_bits_merge(w->sync_bits, t.bits, t.words);
+	err = dp_pile_add(&w->iv.ages, t.ages, t.nages);
+	err = err ? err : dp_pile_add(&w->iv.exposures, t.exposures, t.nexposures);
+	for (i = 0; i < DP_MAX_STAT_VCPUS; i++)
+		w->iv.vcpu_events[i] += t.vcpu_events[i];
+	w->iv.pushes += t.pushes;
+	w->iv.repeated += t.repeated;
+	w->iv.unknown += t.unknown;
+	w->iv.lost += t.lost;
+	if (sync) {
+		dp_rollup(w->sync_bits, words_of(w), sync->new_blocks);
+		sync->new_pages = sync->reported_pages = sync->new_blocks[DP_4K];
+		dp_bits_clear(w->sync_bits, words_of(w));
+	}
+	return err;
+}
+
+struct resets {
+	struct dp_watch *w;
+	uint64_t sync_ns;     /* latest RESET that ends a sync, CLOCK_MONOTONIC; 0 none */
+	bool by_migration;
+};
+
+static void on_reset(void *ctx, uint64_t t_ns, uint32_t tid)
+{
+	struct resets *r = ctx;
+	bool mig;
+
+	/* A vCPU that resets had a full ring: no sync. */
+	if (dp_ring_is_vcpu(r->w->ring, tid))
+		return;
+	mig = r->w->wire && dp_wire_is_sender(r->w->wire, tid);
+	dp_watch_note_tid(r->w, tid);
+	if (r->by_migration && !mig)
+		return;
+	r->sync_ns = t_ns;
+	r->by_migration = mig;
+}
+
+void dp_watch_read_ring(struct dp_watch *w)
+{
+	struct resets r = { .w = w };
+	struct dp_sync s = { 0 };
+	uint64_t t;
+
+	dp_ring_resets(w->ring, on_reset, &r);
+	if (!r.sync_ns || !w->logging)
+		return;
+	t = r.sync_ns > w->base_ns ? r.sync_ns - w->base_ns : 0;
+	if (!r.by_migration && w->last_sync && t < w->last_sync + RING_SYNC_GAP_NS)
+		return;
+	s.t_ns = t;
+	s.since_ns = w->last_sync && t > w->last_sync ? t - w->last_sync : 0;
+	s.by_migration = r.by_migration;
+	if (dp_watch_take_ring(w, &s))
+		return;
+	w->last_sync = t;
+	dp_pile_add(&w->iv.syncs, &s, 1);
+	w->want_snapshot |= s.by_migration;
+}
+
+/* The GETs so far were one sync. */
+void dp_watch_end_sync(struct dp_watch *w)
+{
+	struct dp_sync s;
+	const struct dp_window *win;
+	uint32_t n;
+	bool ram;
+
+	if (!w->sync_open)
+		return;
+	w->sync_open = false;
+	w->nsync_keys = 0;
+	ram = dp_bitlog_end_sync(w->bitlog, &s);
+	win = dp_bitlog_windows(w->bitlog, &n);
+	dp_pile_add(&w->iv.windows, win, n);
+	dp_bitlog_take_windows(w->bitlog);
+	if (!ram)
+		return;
+	s.by_migration = w->wire && (dp_wire_is_sender(w->wire, w->sync_tid) || dp_wire_running(w->wire));
+	w->last_sync = s.t_ns;
+	dp_pile_add(&w->iv.syncs, &s, 1);
+	w->want_snapshot |= s.by_migration;
+}
+
+static bool key_in_sync(const struct dp_watch *w, uint32_t key)
+{
+	uint32_t i;
+
+	for (i = 0; i < w->nsync_keys; i++)
+		if (w->sync_keys[i] == key)
+			return true;
+	return false;
+}
+
+static void on_get(struct dp_watch *w, const struct dp_hv_rec *rec, const struct dp_bitlog_piece *p)
+{
+	/* A slot's second GET begins the next sync, as does a pause. */
+	if (w->sync_open && ((!rec->first && key_in_sync(w, rec->slot)) || p->t_ns > w->sync_last + SYNC_GAP_NS))
+		dp_watch_end_sync(w);
+	if (!rec->first && w->nsync_keys < 512)
+		w->sync_keys[w->nsync_keys++] = rec->slot;
+	w->sync_open = true;
+	w->sync_last = p->t_ns;
+	w->sync_tid = rec->tid;
+	dp_watch_note_tid(w, rec->tid);
+	dp_bitlog_get(w->bitlog, p);
+}
+
+static void on_piece(void *ctx, const struct dp_hv_rec *rec)
+{
+	struct dp_watch *w = ctx;
+	struct dp_bitlog_piece p = { .key = rec->slot,
+				     .t_ns = rec->t_ns > w->base_ns ? rec->t_ns - w->base_ns : 0,
+				     .first = rec->first,
+				     .n = rec->npages,
+				     .bits = (const uint64_t *)rec->bits.w,
+				     .last = rec->flags & DP_HV_LAST };
+
+	if (rec->type == DP_HV_SLOTS) {
+		dp_watch_end_sync(w);
+		dp_watch_refresh(w, rec->t_ns, true);
+		return;
+	}
+	if (!w->bitlog)
+		return; /* the layout changed and could not be laid out again */
+	switch (rec->type) {
+	case DP_HV_GET:
+		on_get(w, rec, &p);
+		break;
+	case DP_HV_CLEAR:
+		dp_watch_end_sync(w);
+		dp_watch_note_tid(w, rec->tid);
+		dp_bitlog_clear(w->bitlog, &p);
+		break;
+	case DP_HV_PEEK:
+		dp_watch_end_sync(w);
+		dp_bitlog_peek(w->bitlog, &p);
+		break;
+	}
+}
+
+void dp_watch_read_harvest(struct dp_watch *w)
+{
+	uint64_t lost;
+
+	dp_harvest_read(w->harvest, on_piece, w);
+	if (!w->harvest || !w->bitlog)
+		return;
+	lost = dp_harvest_lost(w->harvest);
+	if (lost != w->harvest_lost) {
+		w->iv.lost += lost - w->harvest_lost;
+		w->harvest_lost = lost;
+		dp_bitlog_lost(w->bitlog, UINT32_MAX);
+	}
+	if (w->sync_open && dp_mono_ns() - w->base_ns > w->sync_last + SYNC_GAP_NS)
+		dp_watch_end_sync(w);
+}
+
+/*
+ * Between two syncs KVM's own bitmap shows how many pages have been dirtied since they were re-armed. It
+ * is looked at after 10, 14, 20, 28 ... ms, so that the curve has points at every scale, and never
+ * more than 1/50 of the time is spent on it.
+ */
+void dp_watch_peek(struct dp_watch *w)
+{
+	uint64_t armed = dp_bitlog_armed_at(w->bitlog), now = dp_mono_ns() - w->base_ns, t0, took;
+	const struct dp_window *win;
+	uint32_t i, n;
+
+#if !defined(__x86_64__)
+	return; /* elsewhere the bitmap is complete only at GET */
+#endif
+	if (w->o.no_peek || !w->logging || w->sync_open)
+		return;
+	if (armed > w->peek_armed + PEEK_FIRST_NS / 2) {
+		w->peek_armed = armed;
+		w->next_peek = armed + PEEK_FIRST_NS;
+	}
+	if (now < w->next_peek)
+		return;
+	t0 = dp_mono_ns();
+	for (i = 0; i < w->nrecs; i++)
+		if ((w->recs[i].flags & 1) && w->recs[i].npages)
+			dp_harvest_peek(w->harvest, &w->recs[i]);
+	dp_watch_read_harvest(w);
+	if (!w->bitlog)
+		return;
+	dp_bitlog_end_peek(w->bitlog);
+	win = dp_bitlog_windows(w->bitlog, &n);
+	dp_pile_add(&w->iv.windows, win, n);
+	dp_bitlog_take_windows(w->bitlog);
+	took = dp_mono_ns() - t0;
+	now += took;
+	t0 = now > w->peek_armed ? now - w->peek_armed : 0;
+	/* The next one at sqrt(2) times this age. */
+	w->next_peek = now + t0 * 41 / 100;
+	if (w->next_peek < now + took * 50)
+		w->next_peek = now + took * 50;
+	if (t0 > PEEK_LONGEST_NS)
+		w->next_peek = now + PEEK_LONGEST_NS;
+}

@@ -1,0 +1,347 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The VM's memslots: their layout in the page index, what of them logs, and the source that fits. */
+#include <errno.h>
+#include <linux/kvm.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli/log.h"
+#include "probe/watch_int.h"
+#include "vm/backing.h"
+
+#define SPARE_SLOT_IDS 64 /* for slots that are plugged in later */
+
+/* log2 of 4K pages in a host page. */
+static unsigned int page_shift(void)
+{
+	long size = sysconf(_SC_PAGESIZE);
+	unsigned int sh = 0;
+
+	while (size > (4096l << sh))
+		sh++;
+	return sh;
+}
+
+static bool is_ram(const struct dp_slot_rec *s)
+{
+	return s->npages && !(s->flags & KVM_MEM_READONLY);
+}
+
+/* The RAM slots in 4K pages. *n of them; NULL: out of memory. */
+static struct dp_extent *extents(const struct dp_slot_rec *recs, uint32_t nrecs, size_t *n)
+{
+	struct dp_extent *e = calloc(nrecs ? nrecs : 1, sizeof(*e));
+	unsigned int sh = page_shift();
+	uint32_t i;
+
+	*n = 0;
+	for (i = 0; e && i < nrecs; i++) {
+		if (!is_ram(&recs[i]))
+			continue;
+		e[(*n)++] = (struct dp_extent){ .gfn = recs[i].base_gfn << sh,
+						.npages = recs[i].npages << sh,
+						.logging = recs[i].flags & KVM_MEM_LOG_DIRTY_PAGES };
+	}
+	return e;
+}
+
+static bool same_slots(const struct dp_watch *w, const struct dp_kvm *k)
+{
+	return k->vm.nslots == w->nrecs && !memcmp(k->slots, w->recs, w->nrecs * sizeof(*w->recs));
+}
+
+static int copy_recs(struct dp_watch *w, const struct dp_kvm *k)
+{
+	struct dp_slot_rec *r = malloc((k->vm.nslots ? k->vm.nslots : 1) * sizeof(*r));
+
+	if (!r)
+		return -ENOMEM;
+	memcpy(r, k->slots, k->vm.nslots * sizeof(*r));
+	free(w->recs);
+	w->recs = r;
+	w->nrecs = k->vm.nslots;
+	return 0;
+}
+
+void dp_watch_backing(struct dp_watch *w)
+{
+	struct dp_range *ranges = calloc(w->vm.nslots ? w->vm.nslots : 1, sizeof(*ranges));
+	struct dp_backing *b = calloc(w->vm.nslots ? w->vm.nslots : 1, sizeof(*b));
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint32_t i;
+
+	if (ranges && b) {
+		for (i = 0; i < w->vm.nslots; i++)
+			ranges[i] = (struct dp_range){ w->vm.slots[i].hva, w->vm.slots[i].npages * page };
+		dp_backing_read(w->o.pid, ranges, w->vm.nslots, b);
+		for (i = 0; i < w->vm.nslots; i++)
+			w->vm.slots[i].backing = b[i];
+	}
+	free(ranges);
+	free(b);
+}
+
+/* Fills w->vm from w->recs and w->layout. */
+static int fill_vm(struct dp_watch *w, const struct dp_vm_rec *vr)
+{
+	struct dp_vm *vm = &w->vm;
+	unsigned int sh = page_shift();
+	struct dp_extent *ext;
+	struct dp_slot *slots = calloc(w->nrecs ? w->nrecs : 1, sizeof(*slots));
+	uint64_t *pages = calloc(w->layout.nregions ? w->layout.nregions : 1, sizeof(*pages));
+	size_t n;
+	uint32_t i;
+
+	ext = extents(w->recs, w->nrecs, &n);
+	if (!slots || !pages || !ext) {
+		free(slots);
+		free(pages);
+		free(ext);
+		return -ENOMEM;
+	}
+	free(vm->slots);
+	free(vm->region_pages);
+	vm->slots = slots;
+	vm->region_pages = pages;
+	vm->nslots = w->nrecs;
+	vm->nregions = w->layout.nregions;
+	vm->generation++;
+	vm->nvcpus = dp_inspect_vcpus(w->inspect);
+	vm->log_mode = vr->ring_bytes ? DP_LOG_RING : DP_LOG_BITMAP;
+	vm->ring_entries = vr->ring_bytes / 16;
+	vm->manual_protect = (uint32_t)vr->manual_protect;
+	vm->granule = (uint32_t)sysconf(_SC_PAGESIZE);
+	vm->ram_pages = vm->logging_pages = 0;
+	for (i = 0; i < w->nrecs; i++) {
+		const struct dp_slot_rec *r = &w->recs[i];
+		struct dp_slot *s = &slots[i];
+		uint32_t a = dp_layout_index(&w->layout, r->base_gfn << sh);
+		uint64_t end = ((r->base_gfn + r->npages) << sh) - 1;
+
+		*s = (struct dp_slot){ .id = r->id, .as_id = r->as_id, .flags = r->flags, .base_gfn = r->base_gfn,
+				       .npages = r->npages, .hva = r->hva };
+		s->logging = r->flags & KVM_MEM_LOG_DIRTY_PAGES;
+		s->ram = is_ram(r);
+		if (a != DP_INDEX_NONE && s->ram) {
+			s->region_base = a >> DP_REGION_SHIFT;
+			s->nregions = (uint32_t)((end >> DP_REGION_SHIFT) - ((r->base_gfn << sh) >> DP_REGION_SHIFT) + 1);
+		}
+		if (s->ram && !r->as_id && s->logging)
+			vm->logging_pages += r->npages << sh;
+	}
+	dp_layout_count(&w->layout, ext, n, pages, vm->blocks);
+	vm->ram_pages = vm->blocks[DP_4K];
+	free(ext);
+	return 0;
+}
+
+/* Tells the programs and the bitmap reader which slots there are. */
+static int tell_source(struct dp_watch *w, uint64_t t_mono, bool exact)
+{
+	struct dp_bitlog_slot *bs = calloc(w->nrecs ? w->nrecs : 1, sizeof(*bs));
+	struct dp_ring_slot none = { 0 };
+	unsigned int sh = page_shift();
+	uint32_t i, as, id, n = 0;
+	int err = 0;
+
+	if (!bs)
+		return -ENOMEM;
+	for (as = 0; as < 2; as++) {
+		for (id = 0; id < w->slot_ids; id++) {
+			for (i = 0; i < w->nrecs && (w->recs[i].as_id != as || w->recs[i].id != id); i++)
+				;
+			if (i < w->nrecs && is_ram(&w->recs[i]))
+				continue;
+			if (w->ring)
+				dp_ring_slot(w->ring, as, id, &none);
+			if (w->harvest)
+				dp_harvest_slot(w->harvest, as, id, 0);
+		}
+	}
+	for (i = 0; i < w->nrecs; i++) {
+		const struct dp_slot_rec *r = &w->recs[i];
+		uint32_t index = dp_layout_index(&w->layout, r->base_gfn << sh);
+		struct dp_ring_slot rs = { .index = index, .npages = (uint32_t)(r->npages << sh), .shift = sh,
+					   .logging = !!(r->flags & KVM_MEM_LOG_DIRTY_PAGES) };
+
+		if (!is_ram(r) || index == DP_INDEX_NONE)
+			continue;
+		if (w->ring)
+			dp_ring_slot(w->ring, r->as_id, r->id, &rs);
+		if (w->harvest)
+			dp_harvest_slot(w->harvest, r->as_id, r->id, r->npages);
+		bs[n++] = (struct dp_bitlog_slot){ .key = (uint32_t)r->as_id << 16 | r->id, .index = index, .shift = sh,
+						   .nbits = r->npages, .logging = rs.logging };
+	}
+	if (w->bitlog)
+		err = dp_bitlog_slots(w->bitlog, bs, n, t_mono - w->base_ns, exact);
+	free(bs);
+	return err;
+}
+
+void dp_watch_source_close(struct dp_watch *w)
+{
+	dp_ring_close(w->ring);
+	dp_harvest_close(w->harvest);
+	dp_bitlog_free(w->bitlog);
+	w->ring = NULL;
+	w->harvest = NULL;
+	w->bitlog = NULL;
+	free(w->iv.bits);
+	free(w->iv.vcpu_events);
+	free(w->seen);
+	free(w->sync_bits);
+	free(w->region_new);
+	w->iv.bits = w->iv.vcpu_events = w->seen = w->sync_bits = w->region_new = NULL;
+}
+
+static int open_probe(struct dp_watch *w, char *msg, size_t len)
+{
+	struct dp_ring_opts ro = { .pid = w->o.pid, .nvcpus = w->vm.nvcpus, .ring_entries = w->vm.ring_entries,
+				   .slot_ids = w->slot_ids, .layout = &w->layout, .lowest = w->o.lowest };
+	struct dp_harvest_opts ho = { .pid = w->o.pid, .slot_ids = w->slot_ids, .host_pages = w->vm.ram_pages,
+				      .lowest = w->o.lowest };
+	int err;
+
+	if (w->source == DP_SRC_RING)
+		return dp_ring_open(&ro, &w->ring, msg, len);
+	err = dp_harvest_open(&ho, &w->harvest, msg, len);
+	if (err)
+		return err;
+	w->bitlog = dp_bitlog_new(w->layout.nregions, w->vm.manual_protect);
+	if (!w->bitlog) {
+		snprintf(msg, len, "out of memory");
+		return -ENOMEM;
+	}
+	return 0;
+}
+
+/* Lays the VM's memory out and opens the source for it, from w->kvm. */
+int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len)
+{
+	struct dp_extent *ext;
+	size_t n, words;
+	uint32_t i;
+	int err;
+
+	err = copy_recs(w, &w->kvm);
+	if (err)
+		goto oom;
+	ext = extents(w->recs, w->nrecs, &n);
+	if (!ext) {
+		err = -ENOMEM;
+		goto oom;
+	}
+	dp_layout_free(&w->layout);
+	err = dp_layout_build(&w->layout, ext, n);
+	free(ext);
+	if (err) {
+		snprintf(msg, len, err == -E2BIG ? "this VM's memory is spread too far (more than 16 TiB)" : "out of memory");
+		return err;
+	}
+	w->slot_ids = SPARE_SLOT_IDS;
+	for (i = 0; i < w->nrecs; i++)
+		if ((uint32_t)w->recs[i].id + SPARE_SLOT_IDS > w->slot_ids)
+			w->slot_ids = (uint32_t)w->recs[i].id + SPARE_SLOT_IDS;
+	err = fill_vm(w, &w->kvm.vm);
+	if (err)
+		goto oom;
+	words = (size_t)w->layout.nregions << (DP_REGION_SHIFT - 6);
+	w->iv.bits = calloc(words + 1, 8);
+	w->seen = calloc(words + 1, 8);
+	w->sync_bits = calloc(words + 1, 8);
+	w->region_new = calloc(w->layout.nregions + 1, sizeof(*w->region_new));
+	w->iv.vcpu_events = calloc(DP_MAX_STAT_VCPUS, sizeof(uint64_t));
+	if (!w->iv.bits || !w->seen || !w->sync_bits || !w->region_new || !w->iv.vcpu_events) {
+		err = -ENOMEM;
+		goto oom;
+	}
+	w->seen_pages = 0;
+	err = open_probe(w, msg, len);
+	if (err)
+		return err;
+	err = tell_source(w, dp_mono_ns(), false);
+	if (!err)
+		return 0;
+oom:
+	snprintf(msg, len, "out of memory");
+	return err;
+}
+
+static bool fits(const struct dp_watch *w)
+{
+	unsigned int sh = page_shift();
+	uint32_t i;
+
+	for (i = 0; i < w->nrecs; i++) {
+		const struct dp_slot_rec *r = &w->recs[i];
+
+		if (is_ram(r) && (!dp_layout_covers(&w->layout, r->base_gfn << sh, r->npages << sh) || r->id >= w->slot_ids))
+			return false;
+	}
+	return true;
+}
+
+/* A VGA's memory logs all the time: RAM logs when at least half of it does. */
+static bool ram_logs(const struct dp_watch *w)
+{
+	return w->vm.logging_pages && w->vm.logging_pages * 2 >= w->vm.ram_pages;
+}
+
+/*
+ * Looks at the VM's slots at t_mono and follows changes. exact: they changed at t_mono, as the call that
+ * changed them was seen; else at some time since the last look. 0; -ESTALE: the VM is gone; -ENOMEM.
+ */
+int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact)
+{
+	char msg[DP_WATCH_MSG];
+	struct dp_kvm k;
+	bool was = w->logging;
+	int err = dp_inspect_look(w->inspect, &k);
+
+	if (err == -ESTALE) {
+		err = dp_inspect_refind(w->inspect);
+		err = err ? -ESTALE : dp_inspect_look(w->inspect, &k);
+	}
+	if (err)
+		return err;
+	w->kvm = k;
+	if (k.vm.overflow)
+		dp_debug("%u memslots found no room", k.vm.overflow);
+	if (same_slots(w, &k))
+		return 0;
+	err = copy_recs(w, &k);
+	if (err)
+		return err;
+	if (!fits(w) || (w->vm.ring_entries != k.vm.ring_bytes / 16)) {
+		dp_info("the VM's memory layout changed: starting over");
+		if (w->logging && w->ring)
+			dp_ring_logging(w->ring, false, t_mono);
+		dp_watch_source_close(w);
+		err = dp_watch_source_open(w, msg, sizeof(msg));
+		if (err) {
+			dp_err("%s", msg);
+			return err;
+		}
+		was = false;
+	} else {
+		err = fill_vm(w, &k.vm);
+		err = err ? err : tell_source(w, t_mono, exact);
+		if (err)
+			return err;
+	}
+	w->next_backing = 0;
+	w->logging = ram_logs(w);
+	if (w->logging != was || w->logging) {
+		if (w->ring)
+			dp_ring_logging(w->ring, w->logging, t_mono);
+	}
+	if (w->logging != was) {
+		dp_debug("logging of RAM is %s", w->logging ? "on" : "off");
+		w->logging_since = w->logging ? t_mono - w->base_ns : 0;
+		w->last_sync = w->logging ? t_mono - w->base_ns : 0;
+	}
+	return 0;
+}
