@@ -18,6 +18,7 @@
 #define DP_SCHEMA 1           /* of the JSON records; raised when a field changes its meaning or goes away */
 #define DP_TEXT_WIDTH 79      /* no line of text is longer, in bytes */
 #define DP_CURVE_POINTS 37    /* points of U(t) in a report: 100 us to 100 s, six a decade */
+#define DP_POINT_1S 24        /* of them: 1 s */
 #define DP_REPORT_SYNCS 64    /* syncs of a migration that a report keeps: the latest */
 #define DP_REPORT_WINDOWS 16
 #define DP_NOTES 16

@@ -182,3 +182,17 @@ void dp_text_wrap(struct dp_buf *b, unsigned int indent, const char *fmt, ...)
 	}
 	dp_buf_append(b, "\n", 1);
 }
+
+void dp_text_row(struct dp_buf *b, const char *fmt, ...)
+{
+	char line[DP_TEXT_WIDTH + 1];
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vsnprintf(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	if (n > 0)
+		dp_buf_append(b, line, strlen(line));
+	dp_buf_append(b, "\n", 1);
+}

@@ -9,6 +9,8 @@
 /* Rows of the table of U(t): 10 ms, 100 ms, 1 s, 5 s. */
 static const unsigned char row_point[] = { 12, 18, 24, 28 };
 
+#define ROUND_ROWS 8
+
 static void add_item(char *list, size_t size, const char *item)
 {
 	size_t n = strlen(list);
@@ -83,16 +85,16 @@ static void print_vm(struct dp_buf *b, const struct dp_report *r)
 static void print_row(struct dp_buf *b, const char *name, const struct dp_est *v, const char *mark,
 		      dp_fmt_fn fmt)
 {
-	char lo[FMT], x[FMT], band[2 * FMT + 8];
+	char cell[DP_SIZES][FMT], lo[FMT], hi[FMT], band[2 * FMT + 8];
 	enum dp_size size;
 
 	fmt(lo, sizeof(lo), v[0].lo);
-	fmt(x, sizeof(x), v[0].hi);
-	snprintf(band, sizeof(band), "%s..%s", lo, x);
-	dp_buf_printf(b, "%9s%1s %9s %19s", name, mark, fmt(x, sizeof(x), v[0].mid), band);
-	for (size = DP_64K; size < DP_SIZES; size++)
-		dp_buf_printf(b, " %8s", fmt(x, sizeof(x), v[size].mid));
-	dp_buf_append(b, "\n", 1);
+	fmt(hi, sizeof(hi), v[0].hi);
+	snprintf(band, sizeof(band), "%s..%s", lo, hi);
+	for (size = 0; size < DP_SIZES; size++)
+		fmt(cell[size], FMT, v[size].mid);
+	dp_text_row(b, "%9s%1s %9s %19s %8s %8s %8s %8s", name, mark, cell[DP_4K], band, cell[DP_64K],
+		    cell[DP_2M], cell[DP_16M], cell[DP_1G]);
 }
 
 static char *fmt_times(char *buf, size_t size, double v)
@@ -132,7 +134,7 @@ static void print_curve(struct dp_buf *b, const struct dp_report *r)
 	if (!r->known)
 		return;
 	dp_buf_printf(b, "\nDirtied within t, by size of page (4K: with its 10-90 %% band)\n");
-	dp_buf_printf(b, "%9s  %9s %19s %8s %8s %8s %8s\n", "t", "4K", "10-90 %", "64K", "2M", "16M", "1G");
+	dp_text_row(b, "%9s  %9s %19s %8s %8s %8s %8s", "t", "4K", "10-90 %", "64K", "2M", "16M", "1G");
 	for (i = 0; i < sizeof(row_point); i++) {
 		bool far = r->u_t[row_point[i]] > r->reach[DP_4K] * (1 + 1e-9);
 
@@ -223,6 +225,29 @@ static void print_terms(struct dp_buf *b, const struct dp_report *r)
 		     r->assumed & DP_ASSUMED_SETUP ? " (assumed)" : "", exit_test, scan);
 }
 
+/* The rounds of the middle: the first ones and the last. */
+static void print_rounds(struct dp_buf *b, const struct dp_prediction *p)
+{
+	uint32_t i, n = p->nrounds < DP_MAX_ROUNDS ? p->nrounds : DP_MAX_ROUNDS;
+	char sent[FMT], t[FMT], dirtied[FMT], number[FMT];
+
+	if (!n)
+		return;
+	dp_text_row(b, "  %7s %11s %9s %15s", "round", "pages sent", "takes", "dirtied by then");
+	for (i = 0; i < n; i++) {
+		if (n > ROUND_ROWS && i == ROUND_ROWS - 2) {
+			dp_text_row(b, "  %7s", "...");
+			i = n - 2;
+			continue;
+		}
+		snprintf(number, sizeof(number), "%u", i + 1);
+		dp_text_row(b, "  %7s %11s %9s %15s", number,
+			    dp_fmt_count(sent, sizeof(sent), p->round[i].pages),
+			    dp_fmt_time(t, sizeof(t), p->round[i].seconds),
+			    dp_fmt_count(dirtied, sizeof(dirtied), p->round[i].dirtied));
+	}
+}
+
 static void print_prediction(struct dp_buf *b, const struct dp_report *r)
 {
 	const struct dp_prediction *p = &r->pred;
@@ -239,6 +264,7 @@ static void print_prediction(struct dp_buf *b, const struct dp_report *r)
 	print_est(b, "least downtime limit", p->least_limit, dp_fmt_time, "");
 	print_est(b, "least bandwidth", p->least_bandwidth, dp_fmt_bits, "");
 	print_est(b, "least throttle", p->least_throttle, fmt_percent, "");
+	print_rounds(b, p);
 	print_terms(b, r);
 }
 

@@ -12,6 +12,9 @@
 void dp_text_wrap(struct dp_buf *b, unsigned int indent, const char *fmt, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* Writes one line, cut at DP_TEXT_WIDTH bytes: for tables, whose cells are only that wide in absurd cases. */
+void dp_text_row(struct dp_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+
 typedef char *(*dp_fmt_fn)(char *buf, size_t size, double v);
 
 /* "mid (lo to hi)", or the middle alone where all three read the same. buf has FMT_EST bytes. */

@@ -5,12 +5,12 @@
 
 #include "text_int.h"
 
-#define POINT_1S 24 /* u_t[24] is 1 s */
+#define COLUMNS "%6s %9s %8s %8s %9s %9s %8s %s"
 
 void dp_text_columns(struct dp_buf *b)
 {
-	dp_buf_printf(b, "%7s %10s %11s %10s %10s %9s %8s %s\n", "TIME(s)", "NEW 4K", "RATE/s", "IN 1 s",
-		      "SENT", "LEFT", "STOP NOW", "VERDICT");
+	dp_text_row(b, COLUMNS, "TIME s", "NEW 4K", "RATE/s", "IN 1 s", "SENT", "LEFT", "STOP NOW",
+		    "VERDICT");
 }
 
 static void explain(struct dp_buf *b, const struct dp_report *r)
@@ -64,13 +64,13 @@ void dp_text_waiting(struct dp_buf *b, const struct dp_report *r)
 static void interval_line(struct dp_buf *b, const struct dp_report *r)
 {
 	char n[FMT] = "-", rate[FMT] = "-", u[FMT] = "-", sent[FMT] = "-", left[FMT] = "-", stop[FMT] = "-";
-	char bound[FMT + 2] = "-";
+	char bound[FMT + 2] = "-", t[FMT];
 	bool running = r->mig.outcome == DP_MIG_RUNNING;
 
 	if (r->logged > 0)
 		dp_fmt_count(n, sizeof(n), (double)r->new_blocks[DP_4K]);
 	dp_fmt_bytes(rate, sizeof(rate), r->rate[DP_4K].mid);
-	dp_fmt_bytes(u, sizeof(u), r->u[DP_4K][POINT_1S].mid);
+	dp_fmt_bytes(u, sizeof(u), r->u[DP_4K][DP_POINT_1S].mid);
 	dp_fmt_bits(sent, sizeof(sent), r->sent_bps);
 	if (running) {
 		dp_fmt_bytes(left, sizeof(left), r->mig.remaining);
@@ -78,8 +78,9 @@ static void interval_line(struct dp_buf *b, const struct dp_report *r)
 		snprintf(bound, sizeof(bound), "%s%s", r->mig.remaining_known ? "" : "<", left);
 	}
 	dp_fmt_time(stop, sizeof(stop), r->pred.stop_now.mid);
-	dp_buf_printf(b, "%7.1f %10s %11s %10s %10s %9s %8s %s\n", r->t, n, rate, u, sent, bound, stop,
-		      r->logging || r->ever_logged ? dp_verdict_name(r->pred.verdict) : "not logging");
+	snprintf(t, sizeof(t), "%.1f", r->t);
+	dp_text_row(b, COLUMNS, t, n, rate, u, sent, bound, stop,
+		    r->logging || r->ever_logged ? dp_verdict_name(r->pred.verdict) : "no log yet");
 }
 
 void dp_text_line(struct dp_buf *b, const struct dp_report *r)
@@ -93,8 +94,8 @@ void dp_text_line(struct dp_buf *b, const struct dp_report *r)
 	if (r->kind != DP_REPORT_INTERVAL)
 		return;
 	if (r->logging_changed && !r->logging)
-		dp_buf_printf(b, "%7.1f logging was switched off\n", r->t);
+		dp_buf_printf(b, "%6.1f logging was switched off\n", r->t);
 	else if (r->logging_changed)
-		dp_buf_printf(b, "%7.1f logging was switched on\n", r->t);
+		dp_buf_printf(b, "%6.1f logging was switched on\n", r->t);
 	interval_line(b, r);
 }

@@ -15,12 +15,12 @@ void dp_text_sync(struct dp_buf *b, const struct dp_report *r, const struct dp_s
 	dp_fmt_time(since, sizeof(since), y->since);
 	dp_fmt_bytes(left, sizeof(left), y->remaining);
 	if (!y->round) {
-		dp_text_wrap(b, 10, "%7.1f sync at the migration's start: %s left", y->t, left);
+		dp_text_wrap(b, 10, "%6.1f sync at the migration's start: %s left", y->t, left);
 		return;
 	}
 	dp_fmt_time(total, sizeof(total), y->total.mid);
 	dp_fmt_time(down, sizeof(down), y->stop_now.mid);
-	dp_text_wrap(b, 10, "%7.1f sync %u: %s new 4K in %s, %s left; stopped now: down %s; ends: %s, %s",
+	dp_text_wrap(b, 10, "%6.1f sync %u: %s new 4K in %s, %s left; stopped now: down %s; ends: %s, %s",
 		     y->t, y->round, n, since, left, down, total, dp_verdict_name(y->verdict));
 }
 
@@ -36,7 +36,7 @@ static void row(struct dp_buf *b, const char *when, struct dp_est total, struct 
 	dp_fmt_count(n, sizeof(n), rounds);
 	if (down.lo < down.hi)
 		snprintf(band, sizeof(band), "%s to %s", lo, hi);
-	dp_buf_printf(b, "  %-19s %8s %8s %20s %7s %s\n", when, t, d, band, n, verdict);
+	dp_text_row(b, "  %-18s %8s %8s %18s %6s %s", when, t, d, band, n, verdict);
 }
 
 static void table(struct dp_buf *b, const struct dp_migration *m)
@@ -46,13 +46,12 @@ static void table(struct dp_buf *b, const struct dp_migration *m)
 		      down = { m->downtime, m->downtime, m->downtime };
 	char when[FMT + 20], at[FMT];
 
-	dp_buf_printf(b, "  %-19s %8s %8s %20s %7s\n", "predicted", "total", "downtime", "(10-90 %)",
-		      "rounds");
+	dp_text_row(b, "  %-18s %8s %8s %18s %6s", "predicted", "total", "downtime", "(10-90 %)", "rounds");
 	if (m->before_known)
 		row(b, "before it began", m->before_total, m->before_downtime, m->before_rounds,
 		    dp_verdict_name(m->before_verdict));
 	else
-		dp_buf_printf(b, "  %-19s %8s %8s\n", "before it began", "-", "-");
+		dp_text_row(b, "  %-18s %8s %8s", "before it began", "-", "-");
 	for (i = from; i < m->nsyncs; i++) {
 		const struct dp_sync_report *y = &m->syncs[i];
 
