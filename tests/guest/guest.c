@@ -5,7 +5,7 @@
  *   dp=PATTERN[,stride=BYTES][,fill=MIB][,exit=N][,seed=N][,spin]
  *   PATTERN: rounds:P[:RATE] | sweep:M:RATE | uniform:M:RATE | tiers:M1:R1:M2:R2 | silent:P[:RATE] | idle
  *
- * fill: makes the first MIB of memory from STATE_GPA on non-zero, once. exit: leaves to user space after
+ * fill: makes the first MIB of memory from STATE_GPA on non-zero, before the pattern starts. exit: leaves to user space after
  * N writes (needed with a dirty ring: KVM sees only on the way in that it is full). spin: poll the clock
  * instead of sleeping. Page i of the pattern is at STATE_GPA + i * stride; page 0 is the state page,
  * which is always dirty while the guest runs, and counts as one of the pattern's pages.
@@ -96,7 +96,11 @@ static uint32_t measure_tsc(void)
 static void start_timer(void)
 {
 	uint32_t divisor = (1193182 + TICK_HZ / 2) / TICK_HZ;
+	volatile uint32_t *lapic = (volatile uint32_t *)0xfee00000;
 
+	/* On, and the 8259's interrupts let through: not every firmware leaves it so. */
+	lapic[0xf0 / 4] = 0x1ff;
+	lapic[0x350 / 4] = 0x700;
 	out8(0x20, 0x11), out8(0xa0, 0x11); /* interrupts 0..7 become vectors 0x20.. */
 	out8(0x21, 0x20), out8(0xa1, 0x28);
 	out8(0x21, 0x04), out8(0xa1, 0x02);
@@ -193,6 +197,19 @@ static bool parse(struct config *c, const char *s)
 	return ok && (!*s || *s == ' ');
 }
 
+/* All of the pattern and of the fill lies within RAM; mem_upper is KiB above 1 MiB, as multiboot has it. */
+static bool fits(const struct config *c, uint32_t mem_upper)
+{
+	uint64_t end = (uint64_t)(mem_upper + 1024) * 1024, pages = 0;
+
+	for (uint32_t k = 0; k < c->nsets; k++)
+		pages += c->set[k].npages;
+	if (pages >> 32 || !c->stride || c->stride % 4096)
+		return false;
+	return STATE_GPA + (uint64_t)(uint32_t)pages * c->stride <= end &&
+	       STATE_GPA + ((uint64_t)c->fill_mib << 20) <= end;
+}
+
 static uint32_t page_addr(const struct config *c, uint32_t index)
 {
 	return STATE_GPA + WRITE_OFFSET + index * c->stride;
@@ -254,26 +271,33 @@ static void write_in_turn(const struct config *c, struct set *s, uint32_t n, uin
 	}
 }
 
-/* Every set gets rate * time writes; what is not done in time is made up for. */
+/* How many of a set's writes are due, ticks after the last time; what is not done now stays due. */
+static uint32_t take_due(struct set *s, uint32_t ticks, uint32_t ticks_per_s)
+{
+	uint32_t n;
+
+	s->credit += (uint64_t)ticks * s->rate;
+	n = div64(s->credit, ticks_per_s);
+	if (n > 4096)
+		n = 4096;
+	s->credit -= (uint64_t)n * ticks_per_s;
+	return n;
+}
+
+/* Every set gets rate * time writes. A tick is 4 of the TSC's, so that a second's worth fits 32 bits. */
 static void run_paced(struct config *c)
 {
-	uint32_t value = 1;
+	uint32_t value = 1, ticks_per_s = (STATE->tsc_khz >> 2) * 1000;
 	uint64_t last = STATE->tsc_start;
 
 	for (;;) {
-		uint64_t now = tsc(), passed = now - last;
-		uint32_t ms1000 = STATE->tsc_khz; /* ticks a ms; a write is due every ms1000 * 1000 / rate ticks */
+		uint64_t now = tsc(), passed = (now - last) >> 2;
 
-		last = now;
+		last += passed << 2;
 		for (uint32_t k = 0; k < c->nsets; k++) {
 			struct set *s = &c->set[k];
-			uint64_t per_write = (uint64_t)ms1000 * 1000;
-			uint32_t n = 0;
+			uint32_t n = take_due(s, passed >> 32 ? 0xffffffffu : (uint32_t)passed, ticks_per_s);
 
-			/* At most 2^31 ticks at once: the product stays within 64 bits for any rate. */
-			s->credit += (passed < 1u << 31 ? passed : 1u << 31) * s->rate;
-			for (; s->credit >= per_write && n < 4096; n++)
-				s->credit -= per_write;
 			if (!n)
 				continue;
 			if (n > STATE->backlog)
@@ -291,11 +315,23 @@ static void run_paced(struct config *c)
 	}
 }
 
-static void fill(uint32_t mib)
+/*
+ * Non-zero memory from page 1 on (the state page is non-zero by itself), and every page of the pattern
+ * once, so that the host has given all of it before the pattern starts.
+ */
+static void warm_up(const struct config *c)
 {
-	/* Not through write_pages: this is no pattern write. From page 1 on, the state page is non-zero. */
-	for (uint32_t i = 1; i < mib * 256; i++)
+	uint32_t pages = 0;
+
+	for (uint32_t i = 1; i < c->fill_mib * 256; i++) {
 		*(volatile uint32_t *)(STATE_GPA + WRITE_OFFSET + 4 + i * 4096) = i;
+		if (c->exit_every && i % c->exit_every == 0)
+			to_user_space();
+	}
+	for (uint32_t k = 0; k < c->nsets; k++)
+		pages += c->set[k].npages;
+	write_pages(c, 0, pages, 1);
+	STATE->writes = 0;
 }
 
 void guest_main(const uint32_t *multiboot)
@@ -305,7 +341,8 @@ void guest_main(const uint32_t *multiboot)
 	STATE->phase = PHASE_BOOT;
 	STATE->writes = STATE->rounds = 0;
 	STATE->backlog = 0;
-	if (!(multiboot[0] & 4) || !parse(&c, (const char *)multiboot[4])) {
+	/* flags: bit 0 memory sizes, bit 2 command line */
+	if ((multiboot[0] & 5) != 5 || !parse(&c, (const char *)multiboot[4]) || !fits(&c, multiboot[2])) {
 		STATE->phase = PHASE_BAD;
 		STATE->magic = STATE_MAGIC;
 		return;
@@ -315,7 +352,7 @@ void guest_main(const uint32_t *multiboot)
 	STATE->tsc_khz = measure_tsc();
 	STATE->phase = PHASE_FILL;
 	STATE->magic = STATE_MAGIC;
-	fill(c.fill_mib);
+	warm_up(&c);
 	STATE->tsc_start = STATE->tsc = tsc();
 	STATE->phase = PHASE_RUN;
 	if (!c.nsets)

@@ -176,7 +176,7 @@ class Qemu:
         while True:
             s = self.state()
             if s["started"] and s["phase"] == "bad parameters":
-                raise LabError("the guest does not understand its parameters")
+                raise LabError("the guest does not understand its pattern, or it does not fit into its memory")
             if s["started"] and s["phase"] == "run":
                 return s
             if time.monotonic() > deadline:
