@@ -32,7 +32,7 @@ dpvmm: $(if $(VMM_ARCH),$(DPVMM))
 GUEST     := $(BUILD)/tests/dpguest.elf
 GUEST_OBJ := $(BUILD)/tests/guest/entry.o $(BUILD)/tests/guest/guest.o
 GUEST_FLAGS := -m32 -march=i386 -O2 -std=gnu11 $(WARN) -ffreestanding -fno-pic -fno-stack-protector -fcf-protection=none \
-	       -fno-asynchronous-unwind-tables -fno-tree-loop-distribute-patterns -mgeneral-regs-only
+	       -fno-asynchronous-unwind-tables -mgeneral-regs-only
 
 $(GUEST_OBJ): $(BUILD)/tests/guest/%.o: $(wildcard tests/guest/*)
 	$(call msg,GUEST)

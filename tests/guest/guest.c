@@ -20,12 +20,12 @@ enum phase { PHASE_BOOT = 0, PHASE_FILL = 1, PHASE_RUN = 2, PHASE_BAD = 3 };
 /* Read by the harness over QMP. */
 struct state {
 	uint32_t magic, phase;
-	uint64_t writes;   /* pattern writes done */
-	uint64_t rounds;   /* full-speed rounds completed */
-	uint64_t tsc;      /* at the last progress */
+	uint64_t writes; /* pattern writes done */
+	uint64_t rounds; /* full-speed rounds completed */
+	uint64_t tsc;	 /* at the last progress */
 	uint64_t tsc_start;
 	uint32_t tsc_khz;
-	uint32_t backlog;  /* largest number of writes that were due at once */
+	uint32_t backlog; /* largest number of writes that were due at once */
 };
 #define STATE ((volatile struct state *)STATE_GPA)
 

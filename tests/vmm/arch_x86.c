@@ -11,12 +11,12 @@
 
 #include "vmm.h"
 
-#define GUEST_PORT 0x10
-#define REACH_MAX (3ull << 30) /* bytes of RAM that the guest can write to */
-#define LARGE_RAM_GPA (1ull << 30)
+#define GUEST_PORT	  0x10
+#define REACH_MAX	  (3ull << 30) /* bytes of RAM that the guest can write to */
+#define LARGE_RAM_GPA	  (1ull << 30)
 #define SMALL_PRIVATE_GPA 0xd0000000ull
-#define CODE_BYTES PAGE_BYTES
-#define MAILBOX_BYTES (2 * PAGE_BYTES)
+#define CODE_BYTES	  PAGE_BYTES
+#define MAILBOX_BYTES	  (2 * PAGE_BYTES)
 
 /* The private slot: the code, then a mailbox a vCPU. */
 struct mailbox {
@@ -25,7 +25,8 @@ struct mailbox {
 };
 _Static_assert(sizeof(struct mailbox) <= MAILBOX_BYTES, "a mailbox is two pages");
 
-extern const uint8_t guest_x86_start[], guest_x86_end[];
+extern const uint8_t guest_x86_code[];
+extern const uint32_t guest_x86_bytes;
 
 uint64_t arch_private_bytes(const struct options *o)
 {
@@ -49,14 +50,20 @@ int arch_layout(struct vmm *v)
 
 int arch_vm_init(struct vmm *v)
 {
-	memcpy(v->private_mem, guest_x86_start, (size_t)(guest_x86_end - guest_x86_start));
+	memcpy(v->private_mem, guest_x86_code, guest_x86_bytes);
 	return 0;
 }
 
 static void flat_segment(struct kvm_segment *s, uint16_t selector, uint8_t type)
 {
-	*s = (struct kvm_segment){ .base = 0, .limit = 0xffffffffu, .selector = selector, .type = type,
-				   .present = 1, .s = 1, .db = 1, .g = 1 };
+	*s = (struct kvm_segment){ .base = 0,
+				   .limit = 0xffffffffu,
+				   .selector = selector,
+				   .type = type,
+				   .present = 1,
+				   .s = 1,
+				   .db = 1,
+				   .g = 1 };
 }
 
 int arch_vcpu_init(struct vmm *v, struct vcpu *c)

@@ -7,9 +7,9 @@
  *   0(%ebp) value   4(%ebp) groups of 16   8(%ebp) single writes   16(%ebp) addresses
  */
 	.section .rodata
-	.globl guest_x86_start, guest_x86_end
+	.globl guest_x86_code, guest_x86_bytes
 	.code32
-guest_x86_start:
+guest_x86_code:
 	cld
 1:	movl	0(%ebp), %ebx
 	leal	16(%ebp), %esi
@@ -28,5 +28,7 @@ guest_x86_start:
 	loop	4b
 5:	outb	%al, $0x10
 	jmp	1b
-guest_x86_end:
+	.balign	4
+guest_x86_bytes:
+	.long	. - guest_x86_code
 	.section .note.GNU-stack, "", @progbits

@@ -48,8 +48,8 @@ static uint64_t collect_ring(struct vmm *v, struct vcpu *c)
 		if (s && e->offset < s->bytes / PAGE_BYTES)
 			s->dirty[e->offset / 64] |= 1ull << (e->offset % 64);
 		else
-			fprintf(stderr, "dpvmm: ring entry for slot %u page %llu, which is not there\n", e->slot,
-				e->offset);
+			fprintf(stderr, "dpvmm: ring entry for slot %u page %llu, which is not there\n",
+				e->slot, e->offset);
 		__atomic_store_n(&e->flags, KVM_DIRTY_GFN_F_RESET, __ATOMIC_RELEASE);
 		c->ring_next++;
 	}
@@ -134,7 +134,8 @@ static void count_slot(struct slot *s, struct report *r, uint64_t *pages, uint64
 	*pages = 0;
 	for (uint64_t w = 0; w < words; w++) {
 		for (uint64_t bits = s->dirty[w]; bits; bits &= bits - 1) {
-			uint64_t page = w * 64 + (uint64_t)__builtin_ctzll(bits), gpa = s->gpa + page * PAGE_BYTES;
+			uint64_t page = w * 64 + (uint64_t)__builtin_ctzll(bits),
+				 gpa = s->gpa + page * PAGE_BYTES;
 
 			++*pages;
 			for (int k = 0; k < 4; k++) {

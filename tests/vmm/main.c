@@ -33,8 +33,28 @@ static const char usage_text[] =
 	"Events go to stdout, a JSON object a line: ready, log, churn, sync, end.\n";
 
 enum {
-	O_LOG = 256, O_PATTERN, O_CYCLIC, O_MEM, O_STRIDE, O_OFFSET, O_SECONDS, O_SYNC, O_LOCKSTEP, O_VCPUS, O_SLOTS,
-	O_CHURN, O_LOG_AFTER, O_LOG_OFF, O_CLEAR_DELAY, O_BATCH, O_BATCH_WRITES, O_BACKING, O_SEED, O_WAIT, O_WAIT_S, O_HELP
+	O_LOG = 256,
+	O_PATTERN,
+	O_CYCLIC,
+	O_MEM,
+	O_STRIDE,
+	O_OFFSET,
+	O_SECONDS,
+	O_SYNC,
+	O_LOCKSTEP,
+	O_VCPUS,
+	O_SLOTS,
+	O_CHURN,
+	O_LOG_AFTER,
+	O_LOG_OFF,
+	O_CLEAR_DELAY,
+	O_BATCH,
+	O_BATCH_WRITES,
+	O_BACKING,
+	O_SEED,
+	O_WAIT,
+	O_WAIT_S,
+	O_HELP
 };
 
 static const struct option longopts[] = {
@@ -96,7 +116,9 @@ static bool parse_log(struct options *o, const char *text)
 	static const struct {
 		const char *name;
 		enum log_mode mode;
-	} modes[] = { { "none", LOG_NONE }, { "bitmap", LOG_BITMAP }, { "manual", LOG_MANUAL },
+	} modes[] = { { "none", LOG_NONE },
+		      { "bitmap", LOG_BITMAP },
+		      { "manual", LOG_MANUAL },
 		      { "manual-init", LOG_MANUAL_INIT } };
 	uint64_t n;
 
@@ -155,35 +177,59 @@ static bool parse_seconds(const char *text, double *out)
 static bool parse_option(struct options *o, int c, const char *arg, bool *cyclic)
 {
 	switch (c) {
-	case O_LOG: return parse_log(o, arg);
-	case O_PATTERN: return !pattern__parse(&o->pattern, arg);
-	case O_CYCLIC: return *cyclic = true;
-	case O_MEM: return parse_size(arg, &o->mem);
-	case O_STRIDE: return parse_size(arg, &o->stride);
-	case O_OFFSET: return parse_size(arg, &o->offset);
-	case O_SECONDS: return parse_seconds(arg, &o->seconds);
-	case O_SYNC: return parse_u32(arg, 0, 3600000, &o->sync_ms);
-	case O_LOCKSTEP: return o->lockstep = true;
-	case O_VCPUS: return parse_u32(arg, 1, MAX_VCPUS, &o->nvcpus);
-	case O_SLOTS: return parse_u32(arg, 1, MAX_SLOTS, &o->nslots);
-	case O_CHURN: return parse_u32(arg, 1, 3600000, &o->churn_ms);
-	case O_LOG_AFTER: return parse_ms(arg, &o->log_after_ms);
-	case O_LOG_OFF: return parse_ms(arg, &o->log_off_after_ms);
-	case O_CLEAR_DELAY: return parse_u32(arg, 0, 10000, &o->clear_delay_ms);
-	case O_BATCH: return parse_u32(arg, 100, 1000000, &o->batch_us);
-	case O_BATCH_WRITES: return parse_u32(arg, 1, BATCH_MAX, &o->batch_writes);
-	case O_BACKING: return parse_backing(o, arg);
-	case O_SEED: return parse_number(arg, UINT64_MAX, &o->pattern.seed);
-	case O_WAIT: o->wait_file = arg; return true;
-	case O_WAIT_S: return parse_u32(arg, 1, 3600, &o->wait_seconds);
-	default: return false;
+	case O_LOG:
+		return parse_log(o, arg);
+	case O_PATTERN:
+		return !pattern__parse(&o->pattern, arg);
+	case O_CYCLIC:
+		return *cyclic = true;
+	case O_MEM:
+		return parse_size(arg, &o->mem);
+	case O_STRIDE:
+		return parse_size(arg, &o->stride);
+	case O_OFFSET:
+		return parse_size(arg, &o->offset);
+	case O_SECONDS:
+		return parse_seconds(arg, &o->seconds);
+	case O_SYNC:
+		return parse_u32(arg, 0, 3600000, &o->sync_ms);
+	case O_LOCKSTEP:
+		return o->lockstep = true;
+	case O_VCPUS:
+		return parse_u32(arg, 1, MAX_VCPUS, &o->nvcpus);
+	case O_SLOTS:
+		return parse_u32(arg, 1, MAX_SLOTS, &o->nslots);
+	case O_CHURN:
+		return parse_u32(arg, 1, 3600000, &o->churn_ms);
+	case O_LOG_AFTER:
+		return parse_ms(arg, &o->log_after_ms);
+	case O_LOG_OFF:
+		return parse_ms(arg, &o->log_off_after_ms);
+	case O_CLEAR_DELAY:
+		return parse_u32(arg, 0, 10000, &o->clear_delay_ms);
+	case O_BATCH:
+		return parse_u32(arg, 100, 1000000, &o->batch_us);
+	case O_BATCH_WRITES:
+		return parse_u32(arg, 1, BATCH_MAX, &o->batch_writes);
+	case O_BACKING:
+		return parse_backing(o, arg);
+	case O_SEED:
+		return parse_number(arg, UINT64_MAX, &o->pattern.seed);
+	case O_WAIT:
+		o->wait_file = arg;
+		return true;
+	case O_WAIT_S:
+		return parse_u32(arg, 1, 3600, &o->wait_seconds);
+	default:
+		return false;
 	}
 }
 
 /* What only makes sense together. Returns the complaint, or NULL. */
 static const char *check(struct options *o)
 {
-	uint64_t pages = pattern__pages(&o->pattern), unit = o->backing == BACK_HUGETLB ? 2ull << 20 : PAGE_BYTES;
+	uint64_t pages = pattern__pages(&o->pattern),
+		 unit = o->backing == BACK_HUGETLB ? 2ull << 20 : PAGE_BYTES;
 
 	if (!o->mem || o->mem % unit || o->mem > 4ull << 40)
 		return "--mem: whole pages, at most 4T";
@@ -204,9 +250,16 @@ int main(int argc, char **argv)
 	const char *complaint;
 	int c, err;
 
-	v.opt = (struct options){ .mem = 256ull << 20, .stride = PAGE_BYTES, .seconds = 5, .sync_ms = 200,
-				  .nslots = 1, .nvcpus = 1, .batch_us = 1000, .log_after_ms = -1,
-				  .log_off_after_ms = -1, .wait_seconds = 30 };
+	v.opt = (struct options){ .mem = 256ull << 20,
+				  .stride = PAGE_BYTES,
+				  .seconds = 5,
+				  .sync_ms = 200,
+				  .nslots = 1,
+				  .nvcpus = 1,
+				  .batch_us = 1000,
+				  .log_after_ms = -1,
+				  .log_off_after_ms = -1,
+				  .wait_seconds = 30 };
 	while ((c = getopt_long(argc, argv, "h", longopts, NULL)) != -1) {
 		if (c == 'h' || c == O_HELP) {
 			fputs(usage_text, stdout);

@@ -11,10 +11,10 @@
 
 #include "vmm.h"
 
-#define NSEC 1000000000ull
-#define NEVER UINT64_MAX
+#define NSEC	    1000000000ull
+#define NEVER	    UINT64_MAX
 #define KICK_SIGNAL SIGUSR1
-#define STOP_TRIES 50
+#define STOP_TRIES  50
 
 static volatile sig_atomic_t got_signal;
 
@@ -334,7 +334,8 @@ static void print_end(struct vmm *v, uint64_t stopped_ns, uint32_t nsyncs)
 		late = c->late_ns > late ? c->late_ns : late;
 	}
 	printf("{\"event\":\"end\",\"writes\":%" PRIu64 ",\"distinct\":%" PRIu64
-	       ",\"seconds\":%.6f,\"pages_per_s\":%.1f,\"syncs\":%u,\"ring_full\":%" PRIu64 ",\"late_ms\":%.3f}\n",
+	       ",\"seconds\":%.6f,\"pages_per_s\":%.1f,\"syncs\":%u,\"ring_full\":%" PRIu64
+	       ",\"late_ms\":%.3f}\n",
 	       writes, v->truth.distinct, seconds, seconds > 0 ? (double)writes / seconds : 0.0, nsyncs, full,
 	       (double)late / 1e6);
 	fflush(stdout);

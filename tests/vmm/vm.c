@@ -28,8 +28,8 @@ static int map_ram(struct vmm *v)
 	uint8_t *p;
 
 	if (v->opt.backing == BACK_HUGETLB) {
-		p = mmap(NULL, v->opt.mem, PROT_READ | PROT_WRITE, flags | MAP_HUGETLB | (21 << MAP_HUGE_SHIFT), -1,
-			 0);
+		p = mmap(NULL, v->opt.mem, PROT_READ | PROT_WRITE,
+			 flags | MAP_HUGETLB | (21 << MAP_HUGE_SHIFT), -1, 0);
 		if (p == MAP_FAILED)
 			return fail("2 MiB hugepages (see /proc/sys/vm/nr_hugepages)");
 		v->ram = p;
@@ -182,7 +182,8 @@ int vm_open(struct vmm *v)
 	if (err)
 		return err;
 	v->private_bytes = arch_private_bytes(&v->opt);
-	v->private_mem = mmap(NULL, v->private_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	v->private_mem =
+		mmap(NULL, v->private_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (v->private_mem == MAP_FAILED)
 		return fail("private memory");
 	err = map_ram(v);

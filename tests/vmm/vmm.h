@@ -23,36 +23,36 @@
 
 #define PAGE_SHIFT 12
 #define PAGE_BYTES 4096ull
-#define MAX_SLOTS 64
-#define MAX_VCPUS 16
-#define BATCH_MAX 1024           /* writes a guest does between two exits, at most */
+#define MAX_SLOTS  64
+#define MAX_VCPUS  16
+#define BATCH_MAX  1024 /* writes a guest does between two exits, at most */
 /*
  * The same with the dirty ring. KVM looks whether the ring is full only on the way into the guest, and
  * keeps 64 entries in reserve. Emulated writes do not leave the guest: a longer batch would run over
  * the reserve, lose entries, and once it has lost a ring's worth the vCPU could never run again.
  */
-#define BATCH_MAX_RING 60
-#define CLEAR_CHUNK (1ull << 18) /* pages a CLEAR covers at most, QEMU's 1 GiB */
-#define SLOT_ALT_ID 256          /* a churned slot alternates between id i and i + this */
-#define SLOT_PRIVATE_ID 500      /* the guest's own code and work list: never logs, read-only for it */
+#define BATCH_MAX_RING	60
+#define CLEAR_CHUNK	(1ull << 18) /* pages a CLEAR covers at most, QEMU's 1 GiB */
+#define SLOT_ALT_ID	256	     /* a churned slot alternates between id i and i + this */
+#define SLOT_PRIVATE_ID 500	     /* the guest's own code and work list: never logs, read-only for it */
 
 enum log_mode { LOG_NONE, LOG_BITMAP, LOG_MANUAL, LOG_MANUAL_INIT, LOG_RING };
 enum backing { BACK_ANON, BACK_THP, BACK_HUGETLB };
 
 struct options {
 	struct pattern_spec pattern;
-	uint64_t mem;            /* bytes of guest RAM */
+	uint64_t mem;		 /* bytes of guest RAM */
 	uint64_t stride, offset; /* bytes between two pages of the pattern; of the first */
 	enum log_mode log;
 	uint32_t ring_entries;
 	enum backing backing;
 	uint32_t nslots, nvcpus;
 	double seconds;
-	uint32_t sync_ms;        /* 0: never, only at the end */
-	uint32_t batch_us;       /* a paced guest wakes this often */
-	uint32_t batch_writes;   /* writes between two exits, at most */
+	uint32_t sync_ms;	 /* 0: never, only at the end */
+	uint32_t batch_us;	 /* a paced guest wakes this often */
+	uint32_t batch_writes;	 /* writes between two exits, at most */
 	uint32_t clear_delay_ms; /* manual: wait before each 1 GiB chunk's CLEAR */
-	int64_t log_after_ms;    /* < 0: log from the start */
+	int64_t log_after_ms;	 /* < 0: log from the start */
 	int64_t log_off_after_ms;
 	uint32_t churn_ms;
 	bool lockstep; /* vCPUs stand still during a sync */
@@ -64,7 +64,7 @@ struct slot {
 	uint32_t id;
 	uint64_t gpa, bytes;
 	uint8_t *host;
-	bool initial;    /* INITIALLY_SET: the next GET answers all ones */
+	bool initial;	 /* INITIALLY_SET: the next GET answers all ones */
 	uint64_t *dirty; /* what the log gave since the last report, a bit a page */
 };
 
@@ -75,7 +75,7 @@ struct vcpu {
 	struct kvm_run *run;
 	struct kvm_dirty_gfn *ring;
 	uint32_t ring_next; /* next entry to collect */
-	void *mailbox;      /* arch's work list, host address */
+	void *mailbox;	    /* arch's work list, host address */
 	struct pattern pattern;
 	pthread_t thread;
 	bool started;
@@ -96,9 +96,9 @@ struct vmm {
 	struct vcpu vcpus[MAX_VCPUS];
 	uint64_t *scratch; /* one GET's answer, the largest slot's bits */
 	bool logging;
-	pthread_rwlock_t gate;    /* a vCPU holds it for reading during a batch; lockstep stops them */
+	pthread_rwlock_t gate;	  /* a vCPU holds it for reading during a batch; lockstep stops them */
 	pthread_mutex_t log_lock; /* the rings' read positions and slots[].dirty */
-	uint64_t entries;         /* ring entries collected since the last report */
+	uint64_t entries;	  /* ring entries collected since the last report */
 	struct truth truth;
 	uint64_t start_ns; /* CLOCK_MONOTONIC when the guest began */
 	atomic_bool stop, abort;
@@ -114,7 +114,7 @@ void vm_close(struct vmm *v);
 /* log.c */
 struct report {
 	uint64_t t_ns, took_ns;
-	uint64_t dirty;     /* distinct pages the log gave since the last report */
+	uint64_t dirty;	    /* distinct pages the log gave since the last report */
 	uint64_t blocks[4]; /* the same as blocks of 64K, 2M, 16M, 1G of guest-physical memory */
 	uint64_t entries;   /* ring entries collected */
 	uint64_t written;   /* distinct pages the guest was told to write */
