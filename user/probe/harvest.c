@@ -83,7 +83,7 @@ int dp_harvest_open(const struct dp_harvest_opts *o, struct dp_harvest **out, ch
 		return err;
 	}
 	h->slot_ids = o->slot_ids;
-	for (level = o->lowest; level <= 1; level++) {
+	for (level = o->lowest; level <= (o->only ? o->lowest : 1); level++) {
 		err = load(h, o, level);
 		if (!err)
 			break;

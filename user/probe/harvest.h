@@ -3,6 +3,7 @@
 #ifndef DIRTYPROF_PROBE_HARVEST_H
 #define DIRTYPROF_PROBE_HARVEST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -16,6 +17,7 @@ struct dp_harvest_opts {
 	uint32_t slot_ids;
 	uint64_t host_pages;       /* of all slots: sizes the ring so that one sync fits */
 	int lowest;                /* 0: tp_btf, else raw_tp; 1: raw_tp only */
+	bool only;                 /* try that level and no lower one */
 };
 
 /* 0 or negative errno, with *msg set. */

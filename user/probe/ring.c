@@ -168,7 +168,7 @@ int dp_ring_open(const struct dp_ring_opts *o, struct dp_ring **out, char *msg, 
 	r->slot_ids = o->slot_ids;
 	r->nvcpus = o->nvcpus ? o->nvcpus : 1;
 	r->base = mono_ns() - (1u << DP_STAMP_SHIFT);
-	for (level = o->lowest; level <= 1; level++) {
+	for (level = o->lowest; level <= (o->only ? o->lowest : 1); level++) {
 		err = load(r, o, level);
 		if (!err)
 			break;

@@ -21,6 +21,7 @@ struct dp_ring_opts {
 	uint32_t slot_ids;         /* ids 0 .. slot_ids - 1 of each address space can be tracked */
 	const struct dp_layout *layout;
 	int lowest;                /* 0: tp_btf, else raw_tp; 1: raw_tp only */
+	bool only;                 /* try that level and no lower one */
 };
 
 /* 0 or negative errno, with *msg set. */

@@ -99,7 +99,7 @@ static int open_all(struct dp_watch *w, char *msg, size_t len)
 		return err;
 	dp_inspect_watch_vcpus(w->inspect, &hook);
 	if (!w->o.no_wire)
-		dp_wire_open(w->o.pid, w->o.lowest, &w->wire, w->wire_problem, sizeof(w->wire_problem));
+		dp_wire_open(w->o.pid, w->o.lowest, false, &w->wire, w->wire_problem, sizeof(w->wire_problem));
 	else
 		snprintf(w->wire_problem, sizeof(w->wire_problem), "switched off");
 	return 0;

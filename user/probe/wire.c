@@ -62,7 +62,7 @@ static int load(struct dp_wire_probe *w, int level)
 	return err;
 }
 
-int dp_wire_open(pid_t pid, int lowest, struct dp_wire_probe **out, char *msg, size_t len)
+int dp_wire_open(pid_t pid, int lowest, bool only, struct dp_wire_probe **out, char *msg, size_t len)
 {
 	struct dp_wire_probe *w = calloc(1, sizeof(*w));
 	int err = -ENOMEM, level;
@@ -73,7 +73,7 @@ int dp_wire_open(pid_t pid, int lowest, struct dp_wire_probe **out, char *msg, s
 		return err;
 	}
 	w->pid = pid;
-	for (level = lowest; level <= 1; level++) {
+	for (level = lowest; level <= (only ? lowest : 1); level++) {
 		err = load(w, level);
 		if (!err)
 			break;

@@ -12,8 +12,8 @@
 
 struct dp_wire_probe;
 
-/* 0 or negative errno, with *msg set. lowest as with the other probes. */
-int dp_wire_open(pid_t pid, int lowest, struct dp_wire_probe **out, char *msg, size_t len);
+/* 0 or negative errno, with *msg set. lowest and only as with the other probes. */
+int dp_wire_open(pid_t pid, int lowest, bool only, struct dp_wire_probe **out, char *msg, size_t len);
 void dp_wire_close(struct dp_wire_probe *w);
 const char *dp_wire_hook(const struct dp_wire_probe *w);
 

@@ -1,0 +1,296 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* dirtyprof -p PID: measure, predict, report. */
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "dirtyprof/report.h"
+#include "dirtyprof/session.h"
+#include "cli/cmd.h"
+#include "cli/log.h"
+#include "cli/opts.h"
+#include "cli/profile.h"
+#include "cli/textfile.h"
+#include "probe/watch.h"
+
+static int open_signals(void)
+{
+	sigset_t set;
+
+	signal(SIGPIPE, SIG_IGN);
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &set, NULL))
+		return -errno;
+	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+/* What the output formats made, to stdout. 0, or -errno when nobody takes it. */
+static int flush_out(struct profile *p)
+{
+	int err = 0;
+
+	if (p->buf.failed)
+		err = -ENOMEM;
+	else if (p->buf.len && (fwrite(p->buf.data, 1, p->buf.len, stdout) != p->buf.len || fflush(stdout)))
+		err = errno ? -errno : -EIO;
+	dp_buf_reset(&p->buf);
+	if (err == -EPIPE)
+		dp_debug("nobody reads stdout any more");
+	else if (err)
+		dp_err("cannot write the output: %s", strerror(-err));
+	return err;
+}
+
+static int write_prom(struct profile *p, const struct dp_report *r, bool stale)
+{
+	const struct dp_report *const one[] = { r };
+	int err;
+
+	if (!p->o.prometheus)
+		return 0;
+	dp_buf_reset(&p->prom);
+	if (stale)
+		dp_prom_stale(&p->prom, one, 1);
+	else
+		dp_prom(&p->prom, one, 1);
+	err = p->prom.failed ? -ENOMEM : dp_textfile_write(p->o.prometheus, p->prom.data, p->prom.len);
+	if (err)
+		dp_err("cannot write %s: %s", p->o.prometheus, strerror(-err));
+	return err;
+}
+
+static void command_line(char *buf, size_t len, int argc, char **argv)
+{
+	size_t at = 0;
+	int i;
+
+	buf[0] = '\0';
+	for (i = 0; i < argc && at < len; i++) {
+		int n = snprintf(buf + at, len - at, "%s%s", i ? " " : "", i ? argv[i] : "dirtyprof");
+
+		at += n > 0 ? (size_t)n : 0;
+	}
+}
+
+/* Options of the session: the command line's, and what QMP knows. */
+void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s)
+{
+	memset(s, 0, sizeof(*s));
+	s->bandwidth = p->o.bandwidth;
+	s->switchover_bandwidth = p->o.switchover;
+	s->limit = (double)p->o.limit_ns / 1e9;
+	s->fixed = p->o.fixed_given ? (double)p->o.fixed_ns / 1e9 : 0;
+	s->throttle = p->o.throttle;
+	s->interval = (double)p->o.interval_ns / 1e9;
+	s->hook = dp_watch_hook(p->watch);
+	s->command = p->command;
+	s->started_by = p->o.start ? "--start" : "";
+	if (!p->params_known)
+		return;
+	s->max_bandwidth = (double)p->params.max_bandwidth;
+	s->avail_switchover = (double)p->params.avail_switchover_bandwidth;
+	s->multifd = p->params.multifd;
+	if (!s->limit)
+		s->limit = (double)p->params.downtime_limit_ms / 1e3;
+}
+
+static int header(struct profile *p)
+{
+	const struct dp_report *r = dp_session_start(p->session, dp_watch_vm(p->watch), dp_watch_source(p->watch),
+						     dp_watch_logging(p->watch));
+
+	if (p->o.json)
+		dp_json_header(&p->buf, r);
+	else
+		dp_text_header(&p->buf, r);
+	/* Before anything is measured: a target that cannot be written is an error now, not in an hour. */
+	return flush_out(p) ?: write_prom(p, r, false);
+}
+
+static int show_line(struct profile *p)
+{
+	const struct dp_report *r = dp_session_line(p->session);
+	int err;
+
+	if (!r)
+		return 0;
+	if (p->o.json)
+		dp_json_line(&p->buf, r);
+	else
+		dp_text_line(&p->buf, r);
+	err = flush_out(p);
+	if (!err)
+		err = write_prom(p, r, false);
+	p->migration_done = r->mig.outcome == DP_MIG_DONE;
+	return err;
+}
+
+static int add(struct profile *p, struct dp_snapshot *s)
+{
+	int err;
+
+	dp_profile_qmp_facts(p, s);
+	err = dp_session_add(p->session, s);
+	if (err == -EINVAL) {
+		dp_warn("an interval's numbers contradict each other: left out");
+		return 0;
+	}
+	if (err)
+		dp_err("out of memory");
+	return err;
+}
+
+/* One turn of the main loop. 1: go on, 0: done, negative errno. */
+static int turn(struct profile *p)
+{
+	uint64_t now = dp_watch_now_ns(p->watch), until = now + 1000000000ull, next;
+	struct dp_snapshot *s;
+	int ev, err;
+
+	next = dp_profile_start_poll(p, now);
+	if (next < until)
+		until = next;
+	ev = dp_watch_step(p->watch, until, p->sigfd);
+	if (ev < 0) {
+		dp_err("cannot go on: %s", strerror(-ev));
+		return ev;
+	}
+	if (ev == DP_WATCH_GONE) {
+		p->gone = true;
+		return 0;
+	}
+	if (ev == DP_WATCH_FD) {
+		struct signalfd_siginfo si;
+
+		return read(p->sigfd, &si, sizeof(si)) == sizeof(si) ? 0 : 1;
+	}
+	if (ev != DP_WATCH_SNAPSHOT)
+		return 1;
+	s = dp_watch_snapshot(p->watch);
+	err = add(p, s);
+	if (err)
+		return err;
+	err = show_line(p);
+	if (err)
+		return err;
+	if (s->reason == DP_TIMER && p->o.count && ++p->lines >= p->o.count)
+		return 0;
+	return p->migration_done ? 0 : 1;
+}
+
+static int final(struct profile *p)
+{
+	struct dp_snapshot *s = dp_watch_finish(p->watch);
+	const struct dp_report *r;
+	int err = s ? add(p, s) : -ENOMEM;
+
+	if (err)
+		return err;
+	r = dp_session_final(p->session);
+	if (p->o.json)
+		dp_json_final(&p->buf, r);
+	else
+		dp_text_final(&p->buf, r);
+	err = flush_out(p);
+	p->status = dp_report_exit_status(r);
+	p->migration_done |= r->mig.outcome == DP_MIG_DONE;
+	return err ?: write_prom(p, r, true);
+}
+
+static int run(struct profile *p)
+{
+	int err = header(p), end;
+
+	if (err)
+		return err;
+	do
+		err = turn(p);
+	while (err > 0);
+	if (err < 0)
+		return err;
+	dp_profile_start_stop(p);
+	end = final(p);
+	if (p->gone && !p->migration_done) {
+		dp_err("process %d, or its VM, ended while it was watched", (int)p->o.pid);
+		return -ESRCH;
+	}
+	return end;
+}
+
+static int set_up(struct profile *p)
+{
+	struct dp_watch_opts wo = { .pid = p->o.pid, .interval_ns = p->o.interval_ns, .source = p->o.source,
+				    .lowest = p->o.lowest, .no_peek = p->o.no_peek };
+	struct dp_session_opts so;
+	char msg[DP_WATCH_MSG];
+	int err;
+
+	p->sigfd = open_signals();
+	if (p->sigfd < 0) {
+		dp_err("cannot take signals: %s", strerror(errno));
+		return -errno;
+	}
+	err = dp_watch_open(&wo, &p->watch, msg, sizeof(msg));
+	if (err) {
+		dp_err("%s", msg);
+		return err;
+	}
+	if (*dp_watch_wire_problem(p->watch))
+		dp_warn("no bandwidth can be measured: %s", dp_watch_wire_problem(p->watch));
+	err = dp_profile_qmp_open(p);
+	if (err)
+		return err;
+	dp_profile_session_opts(p, &so);
+	p->session = dp_session_new(&so);
+	if (!p->session) {
+		dp_err("out of memory");
+		return -ENOMEM;
+	}
+	return dp_profile_start_open(p);
+}
+
+int dp_cmd_profile(int argc, char **argv)
+{
+	struct profile *p = calloc(1, sizeof(*p));
+	int err, status;
+
+	if (!p) {
+		dp_err("out of memory");
+		return DP_EXIT_ERROR;
+	}
+	p->sigfd = -1;
+	err = dp_opts_parse(&p->o, argc, argv);
+	if (!err && (p->o.help || p->o.version)) {
+		if (p->o.help)
+			dp_usage();
+		else
+			puts("dirtyprof " DIRTYPROF_VERSION);
+		free(p);
+		return fflush(stdout) ? DP_EXIT_ERROR : DP_EXIT_OK;
+	}
+	if (!err) {
+		if (p->o.verbose)
+			dp_log_set_level(DP_LVL_DEBUG);
+		command_line(p->command, sizeof(p->command), argc, argv);
+		err = set_up(p);
+	}
+	if (!err)
+		err = run(p);
+	status = err ? DP_EXIT_ERROR : p->status;
+	dp_profile_start_close(p);
+	dp_session_free(p->session);
+	dp_watch_close(p->watch);
+	dp_buf_free(&p->buf);
+	dp_buf_free(&p->prom);
+	if (p->sigfd >= 0)
+		close(p->sigfd);
+	free(p);
+	return status;
+}

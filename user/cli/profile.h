@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Inside of `dirtyprof -p`: what its files share. */
+#ifndef DIRTYPROF_CLI_PROFILE_H
+#define DIRTYPROF_CLI_PROFILE_H
+
+#include "dirtyprof/report.h"
+#include "dirtyprof/session.h"
+#include "cli/opts.h"
+#include "probe/watch.h"
+#include "qmp/qmp.h"
+#include "qmp/start.h"
+
+struct profile {
+	struct dp_opts o;
+	struct dp_watch *watch;
+	struct dp_session *session;
+	struct dp_qmp *qmp;
+	struct dp_start *start;
+	enum dp_start_state start_state;
+	struct dp_qmp_params params;
+	bool params_known;
+	struct dp_buf buf, prom;
+	char command[512];
+	uint64_t lines;
+	int sigfd, status;
+	bool gone, migration_done;
+};
+
+void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s);
+
+/* profile_qmp.c: everything that talks to QEMU. All may be called where no QMP was asked for. */
+int dp_profile_qmp_open(struct profile *p);                            /* 0, or negative errno after a line on stderr */
+void dp_profile_qmp_facts(struct profile *p, struct dp_snapshot *s);   /* fills the qmp_* fields */
+int dp_profile_start_open(struct profile *p);
+uint64_t dp_profile_start_poll(struct profile *p, uint64_t now_ns);    /* returns when to be called next */
+void dp_profile_start_stop(struct profile *p);                         /* waits until logging is off again, bounded */
+void dp_profile_start_close(struct profile *p);
+
+#endif

@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Which hooks this kernel gives: found out by loading and attaching each of them, for a moment, to this process. */
+#ifndef DIRTYPROF_PROBE_FEATURES_H
+#define DIRTYPROF_PROBE_FEATURES_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define DP_FEATURES 10
+
+struct dp_feature {
+	const char *what;       /* "ring", "harvest", "wire", "vm" */
+	const char *hook;       /* "tp_btf kvm_dirty_ring_push" */
+	bool works, chosen;
+	char why[200];          /* why it was chosen, is not needed, or does not work */
+};
+
+/* Fills up to DP_FEATURES rows, best first within each `what`; returns how many. */
+size_t dp_features_probe(struct dp_feature *f);
+
+#endif
