@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -375,6 +376,7 @@ pid_t fake_qmp_fork(const char *path, const char *mode, struct fake_qmp *f, unsi
 		return -1;
 	pid = fork();
 	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		alarm(LIFE_SECONDS);
 		fake_qmp_serve(fd, mode, f, seed);
 		_exit(0);

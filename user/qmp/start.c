@@ -191,13 +191,18 @@ static void on_rate(struct dp_start *s, struct json_object *o, uint64_t now_ns)
 {
 	struct dp_qmp_dirty_rate r;
 	const char *what;
+	bool overdue;
 
 	if (dp_qmp_parse_dirty_rate(o, &r, &what)) {
 		fail(s, "QMP: query-dirty-rate: not an answer", now_ns);
 		return;
 	}
+	overdue = now_ns > s->end_ns + OVERDUE_MS * MS;
+	/* QEMU's thread sets "measuring" after the command has been answered: a starved one may be late */
+	if (r.status == DP_CALC_UNSTARTED && s->state == DP_START_RUNNING && !overdue)
+		r.status = DP_CALC_MEASURING;
 	if (r.status == DP_CALC_MEASURING) {
-		bool slow = s->state != DP_START_RUNNING || now_ns > s->end_ns + OVERDUE_MS * MS;
+		bool slow = s->state != DP_START_RUNNING || overdue;
 
 		if (s->state != DP_START_RUNNING) {
 			enter(s, DP_START_FOREIGN, "someone else's dirty-rate calculation is under way: ours follows");

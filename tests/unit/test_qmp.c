@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * The QMP client against servers that misbehave in every way that came to mind, and against a real QEMU under KVM (skipped
+ * where there is none).
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+#include <json-c/json.h>
+
+#include "lib/fake_qmp.h"
+#include "qmp/clock.h"
+#include "qmp/qmp.h"
+
+#define SHORT_MS 300
+
+static char dir[] = "/tmp/dp-test-qmp.XXXXXX";
+static char sock[64];
+static char msg[256];
+
+static struct dp_qmp_addr addr_of(const char *path)
+{
+	struct dp_qmp_addr a;
+
+	assert_int_equal(dp_qmp_addr_parse(path, &a), 0);
+	return a;
+}
+
+static int open_fake(const char *mode, struct fake_qmp *f, pid_t *pid, struct dp_qmp **q, int timeout_ms)
+{
+	struct dp_qmp_addr a = addr_of(sock);
+
+	*pid = fake_qmp_fork(sock, mode, f, 1);
+	assert_true(*pid > 0);
+	msg[0] = '\0';
+	return dp_qmp_open(&a, timeout_ms, q, msg, sizeof(msg));
+}
+
+static void one_clear_line(const char *s)
+{
+	assert_true(strlen(s) > 10);
+	for (; *s; s++)
+		assert_true((unsigned char)*s >= 0x20 && *s != 0x7f);
+}
+
+/* What open must say to each kind of rubbish, and that it takes no longer than it may. */
+static void bad_greetings(void **state)
+{
+	static const struct {
+		const char *mode;
+		int err;
+	} c[] = {
+		{ "silent", -ETIMEDOUT }, { "close", -EPIPE },	  { "half", -ETIMEDOUT }, { "rubbish", -EPROTO },
+		{ "long", -EMSGSIZE },	  { "nest", -EMSGSIZE },  { "nul", -EPROTO },	  { "greet2", -EPROTO },
+		{ "mute", -ETIMEDOUT },	  { "closecmd", -EPIPE }, { "flood", -ETIMEDOUT },
+	};
+	struct fake_qmp *f = fake_qmp_new(7, 2);
+
+	for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		uint64_t t = dp_mono_ns();
+		struct dp_qmp *q;
+		pid_t pid;
+		int err = open_fake(c[i].mode, f, &pid, &q, SHORT_MS);
+
+		t = (dp_mono_ns() - t) / 1000000;
+		if (err != c[i].err || q || t > SHORT_MS + 700 || (err == -ETIMEDOUT && t < SHORT_MS))
+			fail_msg("%s: %d after %llu ms, want %d", c[i].mode, err, (unsigned long long)t, c[i].err);
+		one_clear_line(msg);
+		assert_non_null(strstr(msg, sock));
+		fake_qmp_end(pid);
+	}
+	fake_qmp_free(f);
+}
+
+static void check_answers(struct dp_qmp *q)
+{
+	struct dp_qmp_version v;
+	struct dp_qmp_status st;
+	struct dp_qmp_migrate m;
+	struct dp_qmp_params p;
+	struct dp_qmp_dirty_rate r;
+
+	assert_int_equal(dp_qmp_query_version(q, &v, 5000), 0);
+	assert_int_equal(v.major, 7);
+	assert_int_equal(v.minor, 2);
+	assert_int_equal(v.micro, 3);
+	assert_string_equal(v.package, "fake");
+	assert_int_equal(dp_qmp_query_status(q, &st, 5000), 0);
+	assert_true(st.running);
+	assert_int_equal(dp_qmp_query_migrate(q, &m, 5000), 0);
+	assert_true(m.active && !m.done && m.ram_known);
+	assert_true(m.transferred == 82000000 && m.remaining == 4096 && m.total == 537796608);
+	assert_true(m.zero_pages == 111298 && m.normal_pages == 20000 && m.page_size == 4096);
+	assert_true(m.mbps == 866.83 && m.dirty_pages_rate == 25344 && m.dirty_sync_count == 3);
+	assert_true(m.total_time_ms == 1574 && m.setup_time_ms == 7 && m.expected_downtime_ms == 300);
+	assert_true(m.downtime_ms == 0);
+	assert_int_equal(dp_qmp_query_params(q, &p, 5000), 0);
+	assert_true(p.max_bandwidth == 134217728 && p.downtime_limit_ms == 300 && p.multifd_channels == 2);
+	assert_true(p.multifd && p.auto_converge && !p.xbzrle && !p.dirty_limit);
+	assert_int_equal(dp_qmp_query_dirty_rate(q, &r, 5000), 0);
+	assert_true(r.status == DP_CALC_MEASURED && r.rate_known && r.rate_mib == 99 && r.calc_time_ms == 1000);
+}
+
+static void good_servers(void **state)
+{
+	static const char *const modes[] = { "good", "pretty", "noid", "trickle", "events" };
+	struct fake_qmp *f = fake_qmp_new(7, 2);
+
+	strcpy(f->migrate, "active");
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		struct dp_qmp *q;
+		pid_t pid;
+
+		assert_int_equal(open_fake(modes[i], f, &pid, &q, 5000), 0);
+		check_answers(q);
+		/* qmp_capabilities and six commands, 1000 events before each answer */
+		assert_true(dp_qmp_events(q) == (strcmp(modes[i], "events") ? 0 : 7000));
+		assert_true(dp_qmp_peer_pid(q) == getpid()); /* who called listen() */
+		dp_qmp_close(q);
+		fake_qmp_end(pid);
+	}
+	fake_qmp_free(f);
+}
+
+static void bad_answers(void **state)
+{
+	static const char *const modes[] = { "types", "numbers", "error", "badutf8" };
+	struct fake_qmp *f = fake_qmp_new(7, 2);
+
+	for (size_t i = 0; i < sizeof(modes) / sizeof(*modes); i++) {
+		bool refusals = strcmp(modes[i], "types") && strcmp(modes[i], "numbers");
+		struct dp_qmp_migrate m;
+		struct dp_qmp_params p;
+		struct dp_qmp *q;
+		pid_t pid;
+
+		assert_int_equal(open_fake(modes[i], f, &pid, &q, 2000), 0);
+		for (int n = 0; n < 60; n++) {
+			int err = dp_qmp_query_migrate(q, &m, 2000);
+
+			if (refusals)
+				assert_int_equal(err, -EREMOTEIO);
+			else
+				assert_true(!err || err == -EPROTO);
+			if (err)
+				one_clear_line(dp_qmp_error(q));
+			err = dp_qmp_query_params(q, &p, 2000);
+			assert_true(refusals ? err == -EREMOTEIO : !err || err == -EPROTO);
+			assert_false(dp_qmp_dead(q));
+		}
+		if (!strcmp(modes[i], "error"))
+			assert_string_equal(dp_qmp_error_class(q), "GenericError");
+		dp_qmp_close(q);
+		fake_qmp_end(pid);
+	}
+	fake_qmp_free(f);
+}
+
+/* A server that stops answering, or dies: each call ends in time, and a late answer is not taken for another command's. */
+static void gone_quiet(void **state)
+{
+	struct fake_qmp *f = fake_qmp_new(7, 2);
+	struct dp_qmp_version v;
+	struct dp_qmp_status st;
+	struct dp_qmp *q;
+	uint64_t t, id;
+	pid_t pid;
+
+	assert_int_equal(open_fake("good", f, &pid, &q, 2000), 0);
+	kill(pid, SIGSTOP);
+	t = dp_mono_ns();
+	assert_int_equal(dp_qmp_query_version(q, &v, 100), -ETIMEDOUT);
+	t = dp_mono_ns() - t;
+	assert_true(t >= 100000000 && t < 800000000);
+	one_clear_line(dp_qmp_error(q));
+	assert_int_equal(dp_qmp_post(q, "query-status", NULL, &id), 0);
+	assert_int_equal(dp_qmp_collect(q, id, 0, NULL), -EAGAIN);
+	kill(pid, SIGCONT);
+	/* the version's answer comes first, and must be dropped */
+	assert_int_equal(dp_qmp_query_status(q, &st, 2000), 0);
+	assert_true(st.running);
+	assert_int_equal(dp_qmp_collect(q, id, 0, NULL), 0); /* came before, was kept */
+	assert_int_equal(dp_qmp_collect(q, id, 0, NULL), -EINVAL);
+	fake_qmp_end(pid);
+	assert_int_equal(dp_qmp_query_status(q, &st, 2000), -EPIPE);
+	assert_int_equal(dp_qmp_query_status(q, &st, 2000), -EPIPE);
+	assert_true(dp_qmp_dead(q));
+	one_clear_line(dp_qmp_error(q));
+	dp_qmp_close(q);
+	fake_qmp_free(f);
+}
+
+static void pending_is_bounded(void **state)
+{
+	struct fake_qmp *f = fake_qmp_new(7, 2);
+	uint64_t id[DP_QMP_MAX_PENDING], extra;
+	struct dp_qmp *q;
+	pid_t pid;
+
+	assert_int_equal(open_fake("good", f, &pid, &q, 2000), 0);
+	for (int i = 0; i < DP_QMP_MAX_PENDING; i++)
+		assert_int_equal(dp_qmp_post(q, "query-status", NULL, &id[i]), 0);
+	assert_int_equal(dp_qmp_post(q, "query-status", NULL, &extra), -EBUSY);
+	dp_qmp_forget(q, id[0]);
+	assert_int_equal(dp_qmp_post(q, "query-status", NULL, &id[0]), 0);
+	for (int i = 0; i < DP_QMP_MAX_PENDING; i++)
+		assert_int_equal(dp_qmp_collect(q, id[i], 2000, NULL), 0);
+	/* a server that reads nothing fills the socket: no call may wait for it */
+	kill(pid, SIGSTOP);
+	for (int i = 0, err = 0; i < 100000 && !err; i++) {
+		err = dp_qmp_post(q, "query-status", NULL, &extra);
+		dp_qmp_forget(q, extra);
+		assert_true(!err || err == -EBUSY);
+		if (err)
+			one_clear_line(dp_qmp_error(q));
+		assert_true(i < 99999);
+	}
+	fake_qmp_end(pid);
+	dp_qmp_close(q);
+	fake_qmp_free(f);
+}
+
+static void addresses(void **state)
+{
+	char deep[700], *p = deep, cwd[256], file[128];
+	struct fake_qmp *f = fake_qmp_new(8, 2);
+	struct dp_qmp_addr a = addr_of("tcp:[::1]:4444");
+	struct dp_qmp *q;
+	pid_t pid;
+
+	assert_true(a.family == DP_QMP_TCP && !strcmp(a.host, "::1") && !strcmp(a.port, "4444"));
+	a = addr_of("tcp::80");
+	assert_string_equal(a.host, "");
+	assert_string_equal(dp_qmp_addr_str(&a, file, sizeof(file)), "localhost:80");
+	assert_int_equal(dp_qmp_addr_parse("", &a), -EINVAL);
+	assert_int_equal(dp_qmp_addr_parse("unix:", &a), -EINVAL);
+	assert_int_equal(dp_qmp_addr_parse("tcp:host", &a), -EINVAL);
+	assert_int_equal(dp_qmp_addr_parse("tcp:host:", &a), -EINVAL);
+	assert_int_equal(dp_qmp_addr_parse("tcp:host:0", &a), -EINVAL);
+	assert_int_equal(dp_qmp_addr_parse("tcp:host:65536", &a), -EINVAL);
+	assert_int_equal(dp_qmp_addr_parse("tcp:host:-1", &a), -EINVAL);
+
+	/* nothing there; not a socket; nobody listens; a name */
+	a = addr_of("/nonexistent/qmp");
+	assert_int_equal(dp_qmp_open(&a, SHORT_MS, &q, msg, sizeof(msg)), -ENOENT);
+	one_clear_line(msg);
+	snprintf(file, sizeof(file), "%s/plain", dir);
+	close(open(file, O_CREAT | O_WRONLY, 0600));
+	a = addr_of(file);
+	assert_int_equal(dp_qmp_open(&a, SHORT_MS, &q, msg, sizeof(msg)), -ENOTSOCK);
+	a = addr_of("tcp:127.0.0.1:1");
+	assert_int_equal(dp_qmp_open(&a, SHORT_MS, &q, msg, sizeof(msg)), -ECONNREFUSED);
+	a = addr_of("tcp:qmp.invalid:1");
+	assert_int_equal(dp_qmp_open(&a, SHORT_MS, &q, NULL, 0), -EADDRNOTAVAIL);
+
+	/* a path longer than a socket address holds, and the same relative to a process's working directory */
+	p += sprintf(p, "%s", dir);
+	for (int i = 0; i < 4; i++) {
+		p += sprintf(p, "/%0120d", i);
+		assert_int_equal(mkdir(deep, 0700), 0);
+	}
+	assert_non_null(getcwd(cwd, sizeof(cwd)));
+	assert_int_equal(chdir(deep), 0);
+	pid = fake_qmp_fork("q", "good", f, 1);
+	assert_true(pid > 0);
+	assert_int_equal(chdir(cwd), 0);
+	strcat(deep, "/q");
+	a = addr_of(deep);
+	assert_int_equal(dp_qmp_open(&a, 2000, &q, msg, sizeof(msg)), 0);
+	dp_qmp_close(q);
+	a = addr_of("q");
+	a.pid = pid;
+	assert_int_equal(dp_qmp_open(&a, 2000, &q, msg, sizeof(msg)), 0);
+	dp_qmp_close(q);
+	a = addr_of(deep);
+	a.pid = pid;
+	assert_int_equal(dp_qmp_open(&a, 2000, &q, msg, sizeof(msg)), 0);
+	assert_true(dp_qmp_version_atleast(q, 8, 2) && !dp_qmp_version_atleast(q, 8, 3));
+	dp_qmp_close(q);
+	fake_qmp_end(pid);
+	fake_qmp_free(f);
+}
+
+/* Windows: QEMU 8.2 has milliseconds from 50, older ones whole seconds from 1; 60 s is the most. */
+static void windows(void **state)
+{
+	static const struct {
+		unsigned int major, minor;
+		uint32_t ask, used;
+		uint64_t given;
+	} c[] = {
+		{ 7, 2, 1, 1000, 1 },	     { 7, 2, 1001, 2000, 2 },	  { 7, 2, 90000, 60000, 60 },
+		{ 8, 1, 59001, 60000, 60 },  { 8, 2, 1, 50, 50 },	  { 8, 2, 1001, 1001, 1001 },
+		{ 10, 0, 90000, 60000, 60000 },	{ 7, 2, UINT32_MAX, 60000, 60 },
+	};
+
+	for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		struct fake_qmp *f = fake_qmp_new(c[i].major, c[i].minor);
+		uint32_t used = 0;
+		struct dp_qmp *q;
+		pid_t pid;
+
+		assert_int_equal(open_fake("good", f, &pid, &q, 2000), 0);
+		assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_RING, c[i].ask, 2000, &used), 0);
+		assert_int_equal(used, c[i].used);
+		assert_true(f->last_calc_time == c[i].given);
+		assert_true(f->last_milli == (c[i].major > 7 && (c[i].major > 8 || c[i].minor >= 2)));
+		assert_string_equal(f->last_mode, "dirty-ring");
+		assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_RING, 1, 2000, NULL), -EREMOTEIO);
+		assert_string_equal(dp_qmp_error(q), "QMP: QEMU refuses calc-dirty-rate: no?way");
+		dp_qmp_close(q);
+		fake_qmp_end(pid);
+		fake_qmp_free(f);
+	}
+}
+
+static void answer_limits(void **state)
+{
+	static const struct {
+		const char *text;
+		int err;
+		uint64_t remaining, expected;
+	} c[] = {
+		{ "{}", 0, 0, 0 },
+		{ "{\"status\":\"active\",\"ram\":{\"remaining\":9223372036854775807}}", 0, INT64_MAX, 0 },
+		{ "{\"ram\":{\"remaining\":9223372036854775808}}", -EPROTO, 0, 0 },
+		{ "{\"ram\":{\"remaining\":-1}}", -EPROTO, 0, 0 },
+		{ "{\"ram\":{\"remaining\":1.5}}", -EPROTO, 0, 0 },
+		{ "{\"ram\":{\"remaining\":true}}", -EPROTO, 0, 0 },
+		{ "{\"expected-downtime\":-9223372036854775808,\"ram\":{\"mbps\":-1}}", 0, 0, 0 },
+		{ "{\"expected-downtime\":850}", 0, 0, 850 },
+		{ "{\"expected-downtime\":\"850\"}", -EPROTO, 0, 0 },
+		{ "{\"status\":5}", -EPROTO, 0, 0 },
+	};
+	struct dp_qmp_migrate m;
+	const char *what;
+
+	for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		struct json_object *o = json_tokener_parse(c[i].text);
+
+		assert_non_null(o);
+		if (dp_qmp_parse_migrate(o, &m, &what) != c[i].err)
+			fail_msg("%s", c[i].text);
+		if (!c[i].err)
+			assert_true(m.remaining == c[i].remaining && m.expected_downtime_ms == c[i].expected &&
+				    m.mbps == 0);
+		json_object_put(o);
+	}
+	/* a state of a later QEMU is taken for a migration under way */
+	{
+		struct json_object *o = json_tokener_parse("{\"status\":\"teleporting\"}");
+
+		assert_int_equal(dp_qmp_parse_migrate(o, &m, &what), 0);
+		assert_true(m.active);
+		json_object_put(o);
+	}
+}
+
+static pid_t start_qemu(void)
+{
+	char qmp[96];
+	pid_t pid;
+
+	snprintf(qmp, sizeof(qmp), "unix:%s,server=on,wait=off", sock);
+	pid = fork();
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* QEMU blocks SIGALRM */
+		execlp("qemu-system-x86_64", "qemu-system-x86_64", "-nodefaults", "-display", "none", "-m", "64",
+		       "-accel", "kvm", "-qmp", qmp, (char *)NULL);
+		_exit(127);
+	}
+	for (int i = 0; i < 100 && access(sock, F_OK); i++) {
+		if (waitpid(pid, NULL, WNOHANG) == pid)
+			return -1;
+		usleep(50000);
+	}
+	return pid;
+}
+
+static void real_qemu(void **state)
+{
+	struct dp_qmp_addr a = addr_of(sock);
+	struct dp_qmp_dirty_rate r = { 0 };
+	struct dp_qmp *q = NULL, *second;
+	struct dp_qmp_migrate m;
+	struct dp_qmp_params p;
+	struct dp_qmp_version v;
+	struct dp_qmp_status st;
+	uint32_t used;
+	pid_t pid;
+	int err = -1;
+
+	unlink(sock);
+	if (access("/dev/kvm", R_OK | W_OK) || system("command -v qemu-system-x86_64 >/dev/null")) {
+		print_message("[  SKIP    ] no /dev/kvm or no qemu-system-x86_64\n");
+		skip();
+	}
+	pid = start_qemu();
+	assert_true(pid > 0);
+	for (int i = 0; i < 50 && err; i++) {
+		err = dp_qmp_open(&a, 5000, &q, msg, sizeof(msg));
+		if (err)
+			usleep(50000);
+	}
+	if (err)
+		print_message("%s\n", msg);
+	assert_int_equal(err, 0);
+	assert_true(dp_qmp_peer_pid(q) == pid);
+	assert_int_equal(dp_qmp_query_version(q, &v, 2000), 0);
+	assert_true(v.major >= 6 && v.major == dp_qmp_version(q)->major);
+	assert_int_equal(dp_qmp_query_status(q, &st, 2000), 0);
+	assert_true(st.running);
+	assert_string_equal(st.status, "running");
+	assert_int_equal(dp_qmp_query_migrate(q, &m, 2000), 0);
+	assert_string_equal(m.status, "none");
+	assert_int_equal(dp_qmp_query_params(q, &p, 2000), 0);
+	assert_true(p.downtime_limit_ms == 300 && p.max_bandwidth == 128 << 20); /* QEMU's documented defaults */
+	assert_int_equal(dp_qmp_query_dirty_rate(q, &r, 2000), 0);
+	assert_true(r.status == DP_CALC_UNSTARTED);
+	assert_int_equal(dp_qmp_execute(q, "no-such-command", NULL, 2000, NULL), -EREMOTEIO);
+	assert_string_equal(dp_qmp_error_class(q), "CommandNotFound");
+	/* a second client is kept waiting, and must not wait for ever */
+	assert_int_equal(dp_qmp_open(&a, SHORT_MS, &second, msg, sizeof(msg)), -ETIMEDOUT);
+	one_clear_line(msg);
+	assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_BITMAP, 1000, 2000, &used), 0);
+	assert_int_equal(used, 1000);
+	/* it takes QEMU's thread a moment to say that it measures */
+	for (int i = 0; i < 100 && r.status == DP_CALC_UNSTARTED; i++) {
+		usleep(2000);
+		assert_int_equal(dp_qmp_query_dirty_rate(q, &r, 2000), 0);
+	}
+	assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_BITMAP, 1000, 2000, &used), -EREMOTEIO);
+	for (int i = 0; i < 60 && r.status != DP_CALC_MEASURED; i++) {
+		usleep(50000);
+		assert_int_equal(dp_qmp_query_dirty_rate(q, &r, 2000), 0);
+	}
+	assert_true(r.status == DP_CALC_MEASURED && r.rate_known && r.calc_time_ms == 1000);
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(dp_qmp_query_status(q, &st, 2000), -EPIPE);
+	dp_qmp_close(q);
+}
+
+static int setup(void **state)
+{
+	if (!mkdtemp(dir))
+		return -1;
+	snprintf(sock, sizeof(sock), "%s/qmp", dir);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	char cmd[64];
+
+	snprintf(cmd, sizeof(cmd), "rm -rf %s", dir);
+	return system(cmd);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bad_greetings), cmocka_unit_test(good_servers),	cmocka_unit_test(bad_answers),
+		cmocka_unit_test(gone_quiet),	 cmocka_unit_test(pending_is_bounded),	cmocka_unit_test(addresses),
+		cmocka_unit_test(windows),	 cmocka_unit_test(answer_limits),	cmocka_unit_test(real_qemu),
+	};
+
+	return cmocka_run_group_tests_name("qmp", tests, setup, teardown);
+}
