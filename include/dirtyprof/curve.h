@@ -40,6 +40,7 @@ struct dp_est dp_curve_rate(const struct dp_curve *c, enum dp_size size);
 /* One region's curve at 4K, for the prediction by region. Regions never observed: mid 0, hi = its pages. */
 struct dp_est dp_curve_region_eval(const struct dp_curve *c, uint32_t region, double t);
 uint32_t dp_curve_regions(const struct dp_curve *c);
+double dp_curve_region_pages(const struct dp_curve *c, uint32_t region); /* 4K pages; 0 out of range */
 
 /* Longest lag at which something was observed, in seconds; 0 = nothing. */
 double dp_curve_reach(const struct dp_curve *c, enum dp_size size);

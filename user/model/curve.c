@@ -342,6 +342,11 @@ uint32_t dp_curve_regions(const struct dp_curve *c)
 	return c ? c->nregions : 0;
 }
 
+double dp_curve_region_pages(const struct dp_curve *c, uint32_t region)
+{
+	return c && region < c->nregions ? c->region_pages[region] : 0.0;
+}
+
 double dp_curve_reach(const struct dp_curve *c, enum dp_size size)
 {
 	return dp_curve_known(c, size) ? c->size[size].reach : 0.0;

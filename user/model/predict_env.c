@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The curve as the rounds need it: tabulated once a quantile, and shared out over memory. */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "model/predict_impl.h"
+
+double dp_est_at(struct dp_est e, double z)
+{
+	double k = fmin(1.0, fabs(z) / DP_Z90);
+
+	return z < 0.0 ? e.mid - k * (e.mid - e.lo) : e.mid + k * (e.hi - e.mid);
+}
+
+static double tab_time(uint32_t i)
+{
+	return ldexp(1.0 + (double)(i % DP_TAB_SUB) / DP_TAB_SUB, DP_TAB_MIN_E + (int)(i / DP_TAB_SUB));
+}
+
+/*
+ * Where t lies in the table: *i and the part of the way to *i + 1. The grid is straight in the mantissa, so
+ * that index and part can be read off a double's bits; this is the innermost step of every simulation.
+ */
+static void tab_locate(double t, uint32_t *i, double *part)
+{
+	uint64_t bits, frac;
+
+	memcpy(&bits, &t, sizeof(bits));
+	*i = (uint32_t)((bits >> 47) - ((uint64_t)(1023 + DP_TAB_MIN_E) << 5));
+	frac = bits & ((1ULL << 47) - 1);
+	*part = (double)frac * 0x1p-47;
+}
+
+double dp_tab_eval(const double *u, double t)
+{
+	uint32_t i;
+	double part;
+
+	if (!(t > 0.0))
+		return 0.0;
+	if (t < 0x1p-20)
+		return u[0] * (t / 0x1p-20);
+	if (t >= 0x1p24)
+		return u[DP_TAB_N - 1];
+	tab_locate(t, &i, &part);
+	return u[i] + (u[i + 1] - u[i]) * part;
+}
+
+/* Segments of one region each: k equal ones a region. */
+static void cut_regions(struct dp_env *env, const double *pages, uint32_t regions, double clear)
+{
+	uint32_t k = DP_SEGMENTS / regions, r, j, chunk = 0;
+
+	for (r = 0; r < regions; r++) {
+		double seg = pages[r] / k;
+		uint32_t first = chunk;
+
+		for (j = 0; j < k; j++) {
+			uint32_t i = r * k + j;
+
+			env->pages[i] = seg;
+			env->chunk_part[i] = clear < seg ? clear / seg : 1.0;
+			env->chunk[i] = first + (clear >= seg ? (uint32_t)floor(j * seg / clear) : j);
+			chunk = env->chunk[i] + 1;
+		}
+	}
+	env->n = regions * k;
+}
+
+/* More regions than segments: neighbours share one. */
+static void group_regions(struct dp_env *env, const double *pages, uint32_t regions, double clear)
+{
+	uint32_t r, i;
+
+	env->n = DP_SEGMENTS;
+	for (r = 0; r < regions; r++)
+		env->pages[(uint64_t)r * DP_SEGMENTS / regions] += pages[r];
+	for (i = 0; i < env->n; i++) {
+		env->chunk[i] = i;
+		env->chunk_part[i] = env->pages[i] > clear ? clear / env->pages[i] : 1.0;
+	}
+}
+
+static void share_out(struct dp_env *env, const struct dp_curve *c, uint32_t regions)
+{
+	uint32_t s, r, i;
+
+	for (s = 0; s < DP_SHARE_N; s++) {
+		double t = tab_time(s * DP_SHARE_STEP), sum = 0.0, *share = env->share[s];
+
+		for (r = 0; r < regions; r++) {
+			double u = dp_curve_region_eval(c, r, t).mid;
+			uint32_t k = DP_SEGMENTS / regions;
+
+			sum += u;
+			for (i = 0; i < k; i++)
+				share[r * k + i] += u / k;
+			if (!k)
+				share[(uint64_t)r * DP_SEGMENTS / regions] += u;
+		}
+		for (i = 0; i < env->n; i++)
+			share[i] = sum > 0.0 ? share[i] / sum : env->pages[i] / fmax(1.0, env->total);
+	}
+}
+
+/*
+ * The regions are the guest's as the curve saw them; the plan's pages are what migrates. Where the two differ
+ * in size (video memory, a plan from elsewhere) the regions are scaled.
+ */
+static int lay_out(struct dp_env *env, const struct dp_curve *c, const struct dp_plan *plan)
+{
+	uint32_t regions = dp_curve_regions(c), r, used = regions ? regions : 1;
+	double *pages = calloc(used, sizeof(*pages)), sum = 0.0, clear;
+
+	if (!pages)
+		return -1;
+	for (r = 0; r < regions; r++) {
+		pages[r] = dp_curve_region_pages(c, r);
+		sum += pages[r];
+	}
+	for (r = 0; r < used; r++)
+		pages[r] = sum > 0.0 ? pages[r] * plan->pages / sum : plan->pages / used;
+	clear = plan->clear_pages > 0.0 ? plan->clear_pages : HUGE_VAL;
+	env->lazy = plan->clear_pages > 0.0;
+	if (used <= DP_SEGMENTS)
+		cut_regions(env, pages, used, clear);
+	else
+		group_regions(env, pages, used, clear);
+	env->even = regions <= 1;
+	if (!env->even)
+		share_out(env, c, regions);
+	free(pages);
+	return 0;
+}
+
+struct dp_env *dp_env_new(const struct dp_curve *c, const struct dp_plan *plan, const double *z, uint32_t n)
+{
+	struct dp_env *env = calloc(1, sizeof(*env));
+	uint32_t i, k;
+
+	if (!env)
+		return NULL;
+	env->total = plan->pages;
+	env->nz = n;
+	if (lay_out(env, c, plan)) {
+		free(env);
+		return NULL;
+	}
+	for (k = 0; k < n; k++)
+		env->z[k] = z[k];
+	for (i = 0; i < DP_TAB_N; i++) {
+		struct dp_est e = dp_curve_eval(c, DP_4K, tab_time(i));
+
+		for (k = 0; k < n; k++)
+			env->u[k][i] = fmin(plan->pages, dp_est_at(e, z[k]));
+	}
+	return env;
+}

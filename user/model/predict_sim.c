@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * One pre-copy, round by round, as QEMU does it: memory is sent in one direction, round and round; when what
+ * is left in QEMU's bitmap falls under the threshold the log is read again, and the exit test is on the sum of
+ * what was left and what is newly dirty. So a page is pending if it was written since it was last re-armed,
+ * and what is pending at a sync is the sum over memory of U(time since each part was re-armed). That is less
+ * than U(a whole pass), the more so the less the curve bends: see "What is pending" in docs/model.md.
+ */
+#include <math.h>
+#include <string.h>
+
+#include "model/predict_impl.h"
+
+#define STEP       0.05 /* seconds of sending between two looks at the threshold (QEMU's MAX_WAIT) */
+#define MAX_SYNCS  4000u
+#define STEP_SYNCS 256u /* after so many syncs the step doubles: a long pass needs no finer look */
+#define MAX_TIME   1e8
+#define STALLED    0.002 /* a pass that lowers the least pending by a smaller share of it leads nowhere */
+
+/* When a part of memory was last sent. Times in seconds from the start of the simulation. */
+struct rec {
+	double rearmed;                /* its pages that were sent then are armed since */
+	double sync;                   /* the sync before: its other pages count from here */
+	double window;                 /* how long the pages that were sent had had to be dirtied */
+};
+
+struct sim {
+	const struct dp_sim_in *in;
+	const struct dp_env *env;
+	double k;                      /* share of time that the throttle leaves the guest */
+	double now, last_sync;
+	struct rec rec[DP_SEGMENTS];
+	bool first[DP_SEGMENTS];       /* never sent yet */
+	double pend[DP_SEGMENTS];      /* in QEMU's bitmap and not yet sent; of the current one: ahead */
+	uint32_t cur;                  /* segment being sent */
+	double done;                   /* share of it that was passed */
+	struct rec part;               /* sums over that share, weighted by it */
+	double part_weight, behind;    /* behind: pending in that share */
+	uint32_t chunk;
+	double entered;                /* when the current chunk was entered */
+	uint32_t passes;               /* through all of memory */
+	double zero_share;             /* of pages not yet sent */
+};
+
+static double segment_u(const struct sim *s, uint32_t g, double t)
+{
+	double u, part;
+	uint32_t i;
+
+	if (!(t > 0.0))
+		return 0.0;
+	t *= s->k;
+	u = dp_tab_eval(s->in->u, t);
+	if (s->env->even)
+		return fmin(s->env->pages[g], u / s->env->n);
+	part = (log2(fmin(fmax(t, 0x1p-20), 0x1p23)) - DP_TAB_MIN_E) * (DP_TAB_SUB / DP_SHARE_STEP);
+	i = (uint32_t)part;
+	part -= i;
+	u *= s->env->share[i][g] * (1.0 - part) + s->env->share[i + 1][g] * part;
+	return fmin(s->env->pages[g], u);
+}
+
+/*
+ * Pages pending at a sync `now` in a segment whose pages were all treated as r says. Those that were sent
+ * count from r->rearmed. Those that were clean at r->sync count from then; of two pages written at the same
+ * rate the clean one is the less likely to be hot, which is what the difference of the two U takes away.
+ */
+static double pending_of(const struct sim *s, uint32_t g, const struct rec *r, double now)
+{
+	double u = segment_u(s, g, now - r->rearmed);
+
+	if (isfinite(r->window) && r->rearmed > r->sync)
+		u += segment_u(s, g, r->window + now - r->sync) -
+		     segment_u(s, g, r->window + now - r->rearmed);
+	return fmin(u, s->env->pages[g]);
+}
+
+static struct rec part_mean(const struct sim *s)
+{
+	double w = s->part_weight;
+
+	return (struct rec){ s->part.rearmed / w, s->part.sync / w, s->part.window / w };
+}
+
+static void do_sync(struct sim *s)
+{
+	uint32_t g;
+
+	for (g = 0; g < s->env->n; g++) {
+		double all = s->first[g] ? s->env->pages[g] : pending_of(s, g, &s->rec[g], s->now);
+
+		s->pend[g] = all;
+		if (g != s->cur || s->part_weight <= 0.0)
+			continue;
+		struct rec mean = part_mean(s);
+
+		s->pend[g] = all * (1.0 - s->done);
+		s->behind = pending_of(s, g, &mean, s->now) * s->done;
+	}
+	s->last_sync = s->now;
+}
+
+static double pending(const struct sim *s)
+{
+	double sum = s->behind;
+	uint32_t g;
+
+	for (g = 0; g < s->env->n; g++)
+		sum += s->pend[g];
+	return sum;
+}
+
+/* Seconds to get a page of segment g out at bandwidth b. */
+static double page_cost(const struct sim *s, uint32_t g, double b)
+{
+	const struct dp_plan *p = s->in->plan;
+	double z = s->first[g] ? s->zero_share : 0.0, cost;
+
+	cost = ((1.0 - z) * p->wire_page + z * DP_WIRE_ZERO) / b;
+	/* Zero pages are read through while the wire waits. */
+	if (p->zero_scan_bps > 0.0)
+		cost += z * DP_WIRE_UNIT / p->zero_scan_bps;
+	return cost;
+}
+
+static void leave_segment(struct sim *s)
+{
+	uint32_t g = s->cur;
+
+	if (s->part_weight > 0.0) {
+		s->rec[g] = part_mean(s);
+		s->first[g] = false;
+	}
+	s->pend[g] = s->behind;
+	s->behind = s->done = s->part_weight = 0.0;
+	s->part = (struct rec){ 0 };
+	s->cur = (g + 1) % s->env->n;
+	s->passes += s->cur == 0;
+	if (s->env->chunk[s->cur] != s->chunk) {
+		s->chunk = s->env->chunk[s->cur];
+		s->entered = s->now;
+	}
+}
+
+/* The share `part` of the current segment is sent within dt from now. */
+static void pass(struct sim *s, double part, double dt)
+{
+	double chunk = s->env->chunk_part[s->cur], rearmed = s->last_sync, window = HUGE_VAL;
+
+	if (part <= 0.0)
+		return;
+	if (s->env->lazy) {
+		rearmed = fmax(s->last_sync, s->entered);
+		if (chunk < 1.0)
+			rearmed = fmax(s->last_sync, s->now) + fmax(0.0, 1.0 - chunk / part) * dt / 2;
+	}
+	if (!s->first[s->cur])
+		window = s->last_sync - s->rec[s->cur].rearmed;
+	s->part.rearmed += part * rearmed;
+	s->part.sync += part * s->last_sync;
+	s->part.window += part * window;
+	s->part_weight += part;
+}
+
+/* Sends until `pages` are sent, `seconds` have passed or nothing is left. Returns the pages sent. */
+static double send(struct sim *s, double pages, double seconds)
+{
+	double sent = 0.0;
+	uint32_t hops;
+
+	for (hops = 0; hops < 2 * DP_SEGMENTS + 2; hops++) {
+		double ahead = s->pend[s->cur], cost = page_cost(s, s->cur, s->in->b), n = ahead, dt;
+		bool whole;
+
+		n = fmin(n, pages - sent);
+		if (cost > 0.0)
+			n = fmin(n, seconds / cost);
+		whole = n >= ahead;
+		dt = n * cost;
+		if (n > 0.0) {
+			double part = whole ? 1.0 - s->done : (1.0 - s->done) * n / ahead;
+
+			pass(s, part, dt);
+			s->done += part;
+			s->pend[s->cur] -= n;
+			sent += n;
+			s->now += dt;
+			seconds -= dt;
+		}
+		if (!whole)
+			break;
+		leave_segment(s);
+		if (sent >= pages || pending(s) <= 0.0)
+			break;
+	}
+	return sent;
+}
+
+/* Of the round that a running migration is in: what was sent since its sync, and what is still to come. */
+static void resume(struct sim *s)
+{
+	const struct dp_plan *p = s->in->plan;
+	bool first = p->elapsed <= p->since_sync + p->setup + STEP;
+	double n = s->env->total, left, start, window = HUGE_VAL, lo = 0.0, hi = 0x1p24, at;
+	uint32_t g, i;
+
+	left = first ? (1.0 - s->zero_share) * p->wire_page + s->zero_share * DP_WIRE_ZERO : p->wire_page;
+	left = fmin(n, p->remaining / left);
+	start = first ? n : fmin(n, left + p->since_sync * s->in->b / p->wire_page);
+	for (i = 0; !first && i < 60; i++) {
+		window = (lo + hi) / 2;
+		if (dp_tab_eval(s->in->u, s->k * window) < start)
+			lo = window;
+		else
+			hi = window;
+	}
+	at = start > 0.0 ? (start - left) / start * s->env->n : 0.0;
+	s->last_sync = -p->since_sync;
+	for (g = 0; g < s->env->n; g++) {
+		double when = s->last_sync + (at > 0.0 ? fmin(1.0, (g + 0.5) / at) : 0.0) * p->since_sync;
+		double share = first ? s->env->pages[g] / fmax(1.0, n) :
+				       segment_u(s, g, window) / fmax(1e-9, dp_tab_eval(s->in->u, s->k * window));
+
+		s->first[g] = first;
+		s->rec[g] = (struct rec){ s->last_sync - window, s->last_sync - window, HUGE_VAL };
+		s->pend[g] = start * share * fmin(1.0, fmax(0.0, g + 1 - at));
+		if (g + 1 > at)
+			continue;
+		s->first[g] = false;
+		s->rec[g] = (struct rec){ s->env->lazy ? when : s->last_sync, s->last_sync, window };
+	}
+	s->cur = at < s->env->n ? (uint32_t)at : 0;
+	s->chunk = s->env->chunk[s->cur];
+	s->entered = s->last_sync;
+}
+
+/* Down for this long if the guest stopped now, F included. */
+static double stop_time(const struct sim *s)
+{
+	double sum = s->behind * s->in->plan->wire_page / s->in->bs;
+	uint32_t g;
+
+	for (g = 0; g < s->env->n; g++)
+		sum += s->pend[g] * page_cost(s, g, s->in->bs);
+	return sum + s->in->plan->fixed;
+}
+
+static bool may_stop(const struct sim *s, double threshold)
+{
+	double bytes = pending(s) * DP_WIRE_UNIT;
+
+	if (bytes < 0.5 * DP_WIRE_UNIT)
+		return true;
+	return s->in->plan->exit_test == DP_EXIT_10_1 ? bytes <= threshold : bytes < threshold;
+}
+
+/* One round: sends until what is left is under the threshold at one of QEMU's looks, then syncs. */
+static void do_round(struct sim *s, double threshold, double step, struct dp_round *r)
+{
+	double before = s->now, all = pending(s), left;
+
+	r->pages = send(s, fmax(0.0, all - threshold / DP_WIRE_UNIT), HUGE_VAL);
+	r->pages += send(s, HUGE_VAL, (floor((s->now - before) / step) + 1.0) * step - (s->now - before));
+	left = fmax(0.0, all - r->pages);
+	do_sync(s);
+	r->seconds = s->now - before;
+	r->dirtied = fmax(0.0, pending(s) - left);
+}
+
+void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
+{
+	const struct dp_plan *p = in->plan;
+	struct sim s = { .in = in, .env = in->env, .k = 1.0 - p->throttle };
+	double threshold = in->exit * p->limit, step = STEP, best = HUGE_VAL, earlier = HUGE_VAL;
+	uint32_t mark = 0, g;
+	bool test = !p->running;
+
+	s.zero_share = in->env->total > 0.0 ? p->zero_pages / in->env->total : 0.0;
+	for (g = 0; g < in->env->n; g++)
+		s.first[g] = true;
+	if (p->running)
+		resume(&s);
+	else
+		do_sync(&s);
+	s.chunk = in->env->chunk[s.cur];
+	out->converges = false;
+	out->total = out->downtime = HUGE_VAL;
+	for (out->nrounds = 0; out->nrounds < MAX_SYNCS && s.now < MAX_TIME; out->nrounds++) {
+		struct dp_round r;
+
+		if (test && may_stop(&s, threshold)) {
+			out->converges = true;
+			out->downtime = stop_time(&s);
+			out->total = s.now + out->downtime + (p->running ? p->elapsed : p->setup);
+			return;
+		}
+		test = true;
+		if (out->nrounds && out->nrounds % STEP_SYNCS == 0)
+			step *= 2;
+		do_round(&s, threshold, step, &r);
+		if (out->rounds && out->nrounds < DP_MAX_ROUNDS)
+			out->rounds[out->nrounds] = r;
+		best = fmin(best, pending(&s));
+		/* A whole pass later: is the least that was ever pending still falling? */
+		if (s.passes > mark) {
+			if (mark && best > earlier * (1.0 - STALLED) && !may_stop(&s, threshold))
+				return;
+			mark = s.passes;
+			earlier = best;
+			best = HUGE_VAL;
+		}
+	}
+}
+
+double dp_fixed_point(const struct dp_sim_in *in)
+{
+	const struct dp_plan *p = in->plan;
+	double t = in->env->total * p->wire_page / in->b, next;
+	uint32_t i;
+
+	for (i = 0; i < 500 && t > 1e-4; i++) {
+		next = dp_tab_eval(in->u, (1.0 - p->throttle) * t) * p->wire_page / in->b;
+		if (next >= t * (1.0 - 1e-5))
+			return t;
+		t = next;
+	}
+	return t > 1e-4 ? t : 0.0;
+}
