@@ -8,7 +8,7 @@
  * the page's stamp is older than the anchor, once, in the bin of its lag. A page that is pushed again
  * without a re-arming in between therefore never counts twice. Anchors exist on DP_LEVELS levels
  * (dirtyprof/bins.h) and are opened at RESETs, lower levels together with higher ones, so that a level's
- * anchor is never newer than the one below it and the search can stop at the first stamp that is newer.
+ * anchor is never newer than the one below it, and the search can stop at the first stamp that is newer.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -25,6 +25,7 @@ const volatile __u32 targ_chunks = 0;                /* chunks of one set of bit
 const volatile __u32 targ_stamp_base[5] = {};        /* first stamp of each size */
 const volatile __u32 targ_sample_shift[5] = {};      /* 1 block in 2^shift is stamped */
 const volatile __u32 targ_regions = 0;
+const volatile __u32 targ_vcpus = 1;
 
 __u64 clock_base;                                    /* CLOCK_MONOTONIC, ns, of stamp 0 */
 __u32 cur_bits;                                      /* which of the two sets of bits is written: 0 or 1 */
@@ -35,6 +36,7 @@ __u64 last_reset_ns;
 __u32 last_reset_tid;
 __u64 resets;
 __u64 last_wake_ns;                                /* user space is woken at most 100 times a second */
+__u32 want_anchor;                                 /* user space began an interval: open one at the next RESET */
 __u32 blind_limit;                                   /* pages: more than this at a RESET is no good anchor */
 struct dp_anchor anchors[DP_LEVELS];
 struct dp_vcpu_stat vcpu_stats[DP_MAX_STAT_VCPUS];
@@ -78,6 +80,28 @@ struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
 	__uint(max_entries, 65536);
 } notes SEC(".maps");
+
+/* One vCPU is the only writer: atomics, a fifth of the cost of a push, are for several. */
+#define ALONE() (targ_vcpus == 1)
+
+static __always_inline void add_one(u32 *p)
+{
+	if (ALONE())
+		*(volatile u32 *)p += 1;
+	else
+		__sync_fetch_and_add(p, 1);
+}
+
+static __always_inline u32 swap(u32 *p, u32 v)
+{
+	u32 old;
+
+	if (!ALONE())
+		return __sync_lock_test_and_set(p, v);
+	old = *(volatile u32 *)p;
+	*(volatile u32 *)p = v;
+	return old;
+}
 
 static __always_inline u32 stamp_of(u64 now)
 {
@@ -126,12 +150,12 @@ static __always_inline void count_levels(u32 row, u32 last, u32 stamp)
 			continue;     /* the anchor has run its length and waits for a RESET */
 		bin = dp_bin_of(lag);
 		if (bin < DP_BINS)
-			__sync_fetch_and_add(&h->c[l][bin], 1);
+			add_one(&h->c[l][bin]);
 	}
 }
 
-/* Opens anchors at `stamp` for the levels that are due. */
-static __always_inline void open_anchors(u32 stamp, u32 blind, bool all)
+/* Opens anchors at `stamp` for the levels that are due; force: the lowest one in any case. */
+static __always_inline void open_anchors(u32 stamp, u32 blind, bool all, bool force)
 {
 	u32 l;
 
@@ -141,7 +165,7 @@ static __always_inline void open_anchors(u32 stamp, u32 blind, bool all)
 
 		if (!all) {
 			/* A higher level is due only together with the one below: see the top. */
-			if (age < DP_LEVEL_NS(l))
+			if (age < DP_LEVEL_PERIOD_NS(l) && !(force && !l && age >= DP_LEVEL_NS(0)))
 				break;
 			a->closed++;
 		}
@@ -156,7 +180,7 @@ static __always_inline void start_logging(u64 now)
 	if (__sync_val_compare_and_swap(&active, 0, 1))
 		return;
 	started_ns = now;
-	open_anchors(stamp_of(now), 0, true);
+	open_anchors(stamp_of(now), 0, true, false);
 }
 
 /* First dirtyings of the larger blocks; stops at the first block that was pushed after the newest anchor. */
@@ -174,12 +198,12 @@ static __always_inline void count_blocks(u32 page, u32 stamp, u32 newest)
 		last = *st;
 		if (!older(last, newest))
 			return;
-		last = __sync_lock_test_and_set(st, stamp);
+		last = swap(st, stamp);
 		count_levels(targ_regions + i, last, stamp);
 	}
 }
 
-static __always_inline int on_push(u32 index, u32 slot, u64 offset)
+static __always_inline int on_push(u32 index, u32 slot, u64 offset, u32 tid)
 {
 	struct dp_vcpu_stat *stat;
 	struct dp_ring_slot *s;
@@ -216,14 +240,18 @@ static __always_inline int on_push(u32 index, u32 slot, u64 offset)
 		return 0;
 	word = &chunk->w[(page >> 6) & (DP_CHUNK_WORDS - 1)];
 	bit = 1ULL << (page & 63);
-	if (!(*word & bit))
-		__sync_fetch_and_or(word, bit);
+	if (!(*word & bit)) {
+		if (ALONE())
+			*(volatile u64 *)word |= bit;
+		else
+			__sync_fetch_and_or(word, bit);
+	}
 	now = bpf_ktime_get_ns();
-	stat->tid = (u32)bpf_get_current_pid_tgid();
+	stat->tid = tid;
 	last_push_ns = now;
 	stamp = stamp_of(now);
 	if (st) {
-		last = __sync_lock_test_and_set(st, stamp);
+		last = swap(st, stamp);
 		count_levels(page >> 18, last, stamp);
 	}
 	count_blocks(page, stamp, newest);
@@ -241,7 +269,16 @@ static __always_inline u32 blind_pages(u32 index, u32 used)
 	return total;
 }
 
-const volatile __u32 targ_vcpus = 1;
+/* A vCPU that resets had a full ring. That is no sync, and a wake-up costs more than all else here. */
+static __always_inline bool is_vcpu(u32 tid)
+{
+	u32 i;
+
+	for (i = 0; i < 64 && i < targ_vcpus; i++)
+		if (vcpu_stats[i].tid == tid)
+			return true;
+	return false;
+}
 
 static __always_inline int on_reset(u32 index, u32 used)
 {
@@ -258,8 +295,12 @@ static __always_inline int on_reset(u32 index, u32 used)
 	resets++;
 	last_reset_ns = now;
 	last_reset_tid = tid;
-	if (active && blind <= blind_limit)
-		open_anchors(stamp_of(now), blind, false);
+	if (active && blind <= blind_limit) {
+		open_anchors(stamp_of(now), blind, false, want_anchor);
+		want_anchor = 0;
+	}
+	if (is_vcpu(tid))
+		return 0;
 	note = bpf_ringbuf_reserve(&notes, 16, 0);
 	if (note) {
 		bool wake = now - last_wake_ns > 10000000;
@@ -278,19 +319,22 @@ static __always_inline int on_reset(u32 index, u32 used)
 SEC("tp_btf/kvm_dirty_ring_push")
 int BPF_PROG(push_btf, struct kvm_dirty_ring *ring, u32 slot, u64 offset)
 {
-	if (!IS_TARGET())
+	u64 id = bpf_get_current_pid_tgid();
+
+	if ((int)(id >> 32) != targ_tgid)
 		return 0;
-	return on_push(ring->index, slot, offset);
+	return on_push(ring->index, slot, offset, (u32)id);
 }
 
 SEC("raw_tp/kvm_dirty_ring_push")
 int push_raw(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct kvm_dirty_ring *ring = (void *)ctx->args[0];
+	u64 id = bpf_get_current_pid_tgid();
 
-	if (!IS_TARGET())
+	if ((int)(id >> 32) != targ_tgid)
 		return 0;
-	return on_push(BPF_CORE_READ(ring, index), (u32)ctx->args[1], ctx->args[2]);
+	return on_push(BPF_CORE_READ(ring, index), (u32)ctx->args[1], ctx->args[2], (u32)id);
 }
 
 SEC("tp_btf/kvm_dirty_ring_reset")

@@ -20,6 +20,11 @@ static int try_ring(int level, char *msg, size_t len)
 	struct dp_ring *r;
 	int err = dp_ring_open(&o, &r, msg, len);
 
+	if (!err) {
+		err = dp_ring_start(r);
+		if (err)
+			snprintf(msg, len, "does not attach: %s", strerror(-err));
+	}
 	dp_ring_close(r);
 	return err;
 }

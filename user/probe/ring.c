@@ -182,18 +182,17 @@ int dp_ring_open(const struct dp_ring_opts *o, struct dp_ring **out, char *msg, 
 		snprintf(msg, len, "cannot map the counters: %s", strerror(-err));
 		goto fail;
 	}
-	/* Pushes last, when everything that they write is in place. */
-	r->links[1] = bpf_program__attach(r->push);
-	if (!r->links[1]) {
-		err = -errno;
-		snprintf(msg, len, "cannot attach to kvm_dirty_ring_push: %s", strerror(-err));
-		goto fail;
-	}
 	*out = r;
 	return 0;
 fail:
 	dp_ring_close(r);
 	return err;
+}
+
+int dp_ring_start(struct dp_ring *r)
+{
+	r->links[1] = bpf_program__attach(r->push);
+	return r->links[1] ? 0 : -errno;
 }
 
 void dp_ring_close(struct dp_ring *r)
@@ -435,6 +434,8 @@ int dp_ring_take(struct dp_ring *r, struct dp_ring_take *out)
 	/* The set that the last take handed out is written from now on. */
 	dp_bits_clear((uint64_t *)r->bits[(size_t)(old ^ 1) * r->nchunks].w, words);
 	__atomic_store_n(&r->skel->bss->cur_bits, old ^ 1, __ATOMIC_SEQ_CST);
+	/* A page counts once an anchor: without a new one, those dirtied just before would be missing from this interval. */
+	__atomic_store_n(&r->skel->bss->want_anchor, 1, __ATOMIC_SEQ_CST);
 	out->t_ns = mono_ns();
 	wait_for_programs();
 	if (r->on)

@@ -26,6 +26,8 @@ struct dp_ring_opts {
 
 /* 0 or negative errno, with *msg set. */
 int dp_ring_open(const struct dp_ring_opts *o, struct dp_ring **out, char *msg, size_t len);
+/* Counts pushes from now on: after the slots are known. 0 or negative errno. */
+int dp_ring_start(struct dp_ring *r);
 void dp_ring_close(struct dp_ring *r);
 const char *dp_ring_hook(const struct dp_ring *r);
 

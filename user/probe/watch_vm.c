@@ -263,8 +263,12 @@ int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len)
 	if (err)
 		return err;
 	err = tell_source(w, dp_mono_ns(), false);
-	if (!err)
-		return 0;
+	if (err)
+		goto oom;
+	err = w->ring ? dp_ring_start(w->ring) : 0;
+	if (err)
+		snprintf(msg, len, "cannot attach to kvm_dirty_ring_push: %s", strerror(-err));
+	return err;
 oom:
 	snprintf(msg, len, "out of memory");
 	return err;
