@@ -107,20 +107,28 @@ static struct dp_est scaled(struct dp_est e, double by)
 	return (struct dp_est){ e.lo * by, e.mid * by, e.hi * by };
 }
 
+/* Bytes of RAM in a block, a mean: less than its size where blocks are larger than the memory that lies in them. */
+static double block_bytes(const struct dp_report *r, enum dp_size size)
+{
+	double whole = (double)(1ull << dp_size_shift(size));
+
+	return r->blocks[size] > 0 ? fmin(whole, r->blocks[DP_4K] * DP_WIRE_UNIT / r->blocks[size]) : whole;
+}
+
 static void fill_size(struct dp_session *s, enum dp_size size)
 {
 	struct dp_report *r = &s->r;
-	double bytes = (double)(1ull << dp_size_shift(size));
 	bool known = s->fitted && dp_curve_known(s->curve, size);
 	unsigned int i;
+	double bytes;
 
 	r->blocks[size] = dp_curve_blocks(s->curve, size);
 	r->reach[size] = dp_curve_reach(s->curve, size);
+	bytes = block_bytes(r, size);
 	r->rate[size] = known ? scaled(dp_curve_rate(s->curve, size), bytes) : dp_est_nan();
-	for (i = 0; i < DP_CURVE_POINTS; i++) {
+	for (i = 0; i < DP_CURVE_POINTS; i++)
 		r->u[size][i] =
 			known ? scaled(dp_curve_eval(s->curve, size, r->u_t[i]), bytes) : dp_est_nan();
-	}
 }
 
 /*
@@ -130,7 +138,7 @@ static void fill_size(struct dp_session *s, enum dp_size size)
 static struct dp_est amplification(const struct dp_report *r, enum dp_size size, unsigned int i)
 {
 	struct dp_est h = r->u[size][i], p = r->u[DP_4K][i];
-	double most = (double)(1ull << (dp_size_shift(size) - dp_size_shift(DP_4K)));
+	double most = block_bytes(r, size) / DP_WIRE_UNIT;
 
 	if (size == DP_4K)
 		return (struct dp_est){ 1, 1, 1 };

@@ -57,7 +57,7 @@ static void sample(struct dp_buf *b, const struct family *f, const struct dp_rep
 		return expr;                                                                                 \
 	}
 
-GET(up, r ? 1 : 0)
+GET(up, 1)
 GET(updated, r->wall_us ? (double)r->wall_us / 1e6 : NAN)
 GET(ram, (double)r->vm.ram)
 GET(granule, r->vm.granule ? (double)r->vm.granule : NAN)

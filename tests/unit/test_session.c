@@ -1,0 +1,623 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The session: bandwidths, the migration, what is shown when. Expected values are worked out beside each check. */
+#include "report_fixture.h"
+#include "model/session_int.h"
+
+#define close_to(a, b) assert_true(fabs((a) - (b)) <= 1e-9 * fmax(1, fabs((double)(b))))
+
+static struct dp_session *session(struct fx *f, struct dp_session_opts o)
+{
+	struct dp_session *s = dp_session_new(&o);
+
+	assert_non_null(s);
+	fx_init(f);
+	assert_non_null(dp_session_start(s, &f->vm, DP_SRC_HARVEST, false));
+	return s;
+}
+
+static const struct dp_report *add(struct dp_session *s, struct fx *f)
+{
+	assert_int_equal(dp_session_add(s, &f->s), 0);
+	return dp_session_line(s);
+}
+
+/* One second of migration. */
+static const struct dp_report *send(struct dp_session *s, struct fx *f, double bytes, double delivery,
+				    double busy_s, double busy_bps)
+{
+	fx_log(fx_next(f, SEC, DP_TIMER));
+	fx_send(f, (uint64_t)bytes, delivery, (uint64_t)(busy_s * 1e9), (uint64_t)(busy_s * busy_bps));
+	return add(s, f);
+}
+
+static void goodput_and_capacity(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ 0 });
+	const struct dp_speeds *sp;
+
+	send(s, &f, 110e6, 125e6, 0.5, 400e6);
+	send(s, &f, 100e6, 125e6, 0.5, 400e6);
+	sp = &send(s, &f, 120e6, 125e6, 0.5, 400e6)->speeds;
+	/* 330 MB in 3 s; a third of the time at each rate, so the outer ones are the percentiles */
+	close_to(sp->goodput.bps.mid, 110e6);
+	close_to(sp->goodput.bps.lo, 100e6);
+	close_to(sp->goodput.bps.hi, 120e6);
+	assert_int_equal(sp->goodput.samples, 3);
+	/* the path delivers 125 MB/s, though the socket's buffer takes 400 MB/s */
+	close_to(sp->capacity.bps.mid, 125e6);
+	assert_false(sp->capped);
+	assert_true(isnan(sp->cap.bps.mid));
+	close_to(sp->rounds.mid, 125e6);
+	assert_int_equal(sp->rounds_from, DP_SPEED_CAPACITY);
+	dp_session_free(s);
+}
+
+static void cap_from_cadence(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ 0 });
+	const struct dp_report *r = send(s, &f, 128 * MIB, 2e9, 0.1, 1.34e9);
+
+	/* one sample decides only because it is QEMU's default */
+	assert_true(r->speeds.capped);
+	send(s, &f, 127 * MIB, 2e9, 0.1, 1.34e9);
+	r = send(s, &f, 129 * MIB, 2e9, 0.1, 1.34e9);
+	assert_true(r->speeds.capped);
+	close_to(r->speeds.cap.bps.mid, 128 * MIB);
+	close_to(r->speeds.rounds.mid, 128 * MIB);
+	assert_int_equal(r->speeds.rounds_from, DP_SPEED_CAP);
+	/* at switchover the cap is lifted: the thread's own 1.34 GB/s, which is less than TCP could do */
+	close_to(r->speeds.switchover.mid, 1.34e9);
+	assert_int_equal(r->speeds.switchover_from, DP_SPEED_CAPACITY);
+	assert_false(r->assumed & DP_ASSUMED_SWITCHOVER);
+	dp_session_free(s);
+}
+
+static void no_cap_without_steadiness(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ 0 });
+
+	assert_false(send(s, &f, 60e6, 2e9, 0.1, 1e9)->speeds.capped);
+	/* 60, 66 MB/s: 9.5 % apart */
+	assert_false(send(s, &f, 66e6, 2e9, 0.1, 1e9)->speeds.capped);
+	dp_session_free(s);
+}
+
+/* In round 1 the wire idles while QEMU looks at zero pages: goodput alone says nothing of the path. */
+static void zero_scan_is_no_bandwidth(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ 0 });
+	const struct dp_speeds *sp = &send(s, &f, 20e6, 0, 0, 0)->speeds;
+
+	assert_true(isnan(sp->rounds.mid));
+	assert_int_equal(sp->rounds_from, DP_SPEED_NONE);
+	close_to(sp->goodput.bps.mid, 20e6);
+	dp_session_free(s);
+	s = session(&f, (struct dp_session_opts){ .bandwidth = 125e6 });
+	sp = &send(s, &f, 20e6, 0, 0, 0)->speeds;
+	close_to(sp->rounds.mid, 125e6);
+	assert_int_equal(sp->rounds_from, DP_SPEED_OPTION);
+	dp_session_free(s);
+}
+
+static void given_bandwidths(void **state)
+{
+	struct fx f;
+	struct dp_session *s =
+		session(&f, (struct dp_session_opts){ .bandwidth = 125e6, .max_bandwidth = 50e6 });
+	const struct dp_speeds *sp;
+
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	sp = &add(s, &f)->speeds;
+	close_to(sp->rounds.mid, 50e6);
+	assert_int_equal(sp->rounds_from, DP_SPEED_QMP);
+	close_to(sp->switchover.mid, 125e6);
+	dp_session_free(s);
+
+	/* what old QEMUs report when nothing is set is no cap */
+	s = session(&f, (struct dp_session_opts){ .bandwidth = 125e6,
+						  .max_bandwidth = 9223372036853727232.0,
+						  .switchover_bandwidth = 1e9 });
+	fx_next(&f, SEC, DP_TIMER);
+	sp = &add(s, &f)->speeds;
+	close_to(sp->rounds.mid, 125e6);
+	assert_false(sp->capped);
+	close_to(sp->switchover.mid, 1e9);
+	dp_session_free(s);
+}
+
+/* Unix sockets: no acks, no delivery rate; bursts are the upper end of the capacity, goodput's best the lower. */
+static void unix_sockets(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ 0 });
+	const struct dp_report *r;
+	int i;
+
+	for (i = 0; i < 2; i++) {
+		fx_log(fx_next(&f, SEC, DP_TIMER));
+		fx_send(&f, i ? 600000000 : 500000000, 0, SEC / 2, 400000000);
+		f.s.wire.tcp = false;
+		f.s.wire.acked_bytes = 0;
+		r = add(s, &f);
+	}
+	close_to(r->speeds.goodput.bps.mid, 550e6);
+	close_to(r->speeds.capacity.bps.mid, 800e6);
+	close_to(r->speeds.capacity.bps.lo, 600e6);
+	assert_true(isnan(r->acked));
+	close_to(r->sent, 600e6);
+	close_to(r->sent_bps, 600e6);
+	dp_session_free(s);
+}
+
+static void multifd_adds_up(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ 0 });
+	const struct dp_report *r;
+
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	fx_send(&f, 100000000, 30e6, SEC / 10, 100000000);
+	f.s.wire.channels = 5;
+	r = add(s, &f);
+	/* four data channels of 30 MB/s each, the main one carries next to nothing */
+	close_to(r->speeds.capacity.bps.mid, 120e6);
+	assert_true(r->mig.multifd);
+	close_to(r->wire_page, 4096 + 10.5);
+	dp_session_free(s);
+}
+
+/* 16384 pages of 4104 bytes; 20 MB/s delivered, so QEMU syncs below 20e6 * 0.3 = 6e6 bytes. */
+static void remaining_by_model(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ .limit = 0.3 });
+	const struct dp_report *r;
+
+	f.s.zero_share = 0;
+	r = send(s, &f, 20e6, 20e6, 0, 0);
+	assert_int_equal(r->mig.outcome, DP_MIG_RUNNING);
+	close_to(r->mig.remaining, 16384 * 4104.0 - 20e6);
+	assert_true(r->mig.remaining_known);
+
+	fx_log(fx_next(&f, SEC, DP_SYNC));
+	fx_send(&f, 20000000, 20e6, 0, 0);
+	fx_sync(&f, 2 * SEC, 1009, true);
+	r = add(s, &f);
+	assert_int_equal(r->kind, DP_REPORT_SYNC);
+	assert_int_equal(r->nsyncs, 1);
+	assert_int_equal(r->syncs[0].round, 1);
+	/* 27.2 MB cannot have been left: at most the threshold is, and the 1009 new pages */
+	close_to(r->syncs[0].remaining, 6e6 + 1009 * 4104.0);
+	close_to(r->syncs[0].sent, 40e6);
+	close_to(r->syncs[0].since, 2);
+
+	r = send(s, &f, 5e6, 20e6, 0, 0);
+	close_to(r->mig.remaining, 1e6 + 1009 * 4104.0);
+	assert_int_equal(r->nsyncs, 0);
+	assert_int_equal(r->mig.nsyncs, 1);
+	assert_int_equal(r->mig.rounds, 1);
+	close_to(r->mig.elapsed, 3);
+	close_to(r->mig.sent, 45e6);
+
+	/* QEMU knows better */
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	fx_send(&f, 1000000, 20e6, 0, 0);
+	f.s.qmp_known = f.s.qmp_active = true;
+	f.s.qmp_remaining = 777777;
+	r = add(s, &f);
+	close_to(r->mig.remaining, 777777);
+	assert_true(r->mig.remaining_qmp);
+	dp_session_free(s);
+}
+
+/* What is left falls under the threshold by itself: 67.2 MB - 3 * 20 MB - 2 MB = 5.2 MB carried over in full. */
+static void leftover_is_carried(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ .limit = 0.3 });
+	const struct dp_report *r;
+	int i;
+
+	f.s.zero_share = 0;
+	for (i = 0; i < 3; i++)
+		send(s, &f, 20e6, 20e6, 0, 0);
+	fx_log(fx_next(&f, SEC / 10, DP_SYNC));
+	fx_send(&f, 2000000, 20e6, 0, 0);
+	fx_sync(&f, 3 * SEC + SEC / 10, 101, true);
+	r = add(s, &f);
+	close_to(r->syncs[0].remaining, 16384 * 4104.0 - 62e6 + 101 * 4104.0);
+	dp_session_free(s);
+}
+
+static void remaining_is_a_bound_at_first(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ 0 });
+	const struct dp_report *r = send(s, &f, 20e6, 20e6, 0, 0);
+	int i;
+
+	assert_false(r->mig.remaining_known);
+	for (i = 1; i <= 2; i++) {
+		fx_log(fx_next(&f, SEC, DP_SYNC));
+		fx_send(&f, 20000000, 20e6, 0, 0);
+		fx_sync(&f, SEC, 1009, true);
+		r = add(s, &f);
+		assert_int_equal(r->mig.rounds, i);
+		assert_int_equal(r->mig.remaining_known, i == 2);
+	}
+	dp_session_free(s);
+
+	/* half of RAM is zero: half of 16384 pages cost 9 bytes */
+	s = session(&f, (struct dp_session_opts){ 0 });
+	f.s.zero_share = 0.5;
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	add(s, &f);
+	r = send(s, &f, 1e6, 20e6, 0, 0);
+	close_to(r->mig.remaining, 8192 * 4104.0 + 8192 * 9.0 - 1e6);
+	dp_session_free(s);
+}
+
+static void setup_sync_is_no_round(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ 0 });
+	const struct dp_report *r;
+
+	fx_log(fx_next(&f, SEC / 10, DP_SYNC));
+	fx_send(&f, 4000, 0, 0, 0);
+	fx_sync(&f, 0, 3, true);
+	r = add(s, &f);
+	assert_int_equal(r->syncs[0].round, 0);
+	assert_true(isnan(r->syncs[0].since));
+	assert_int_equal(r->mig.rounds, 0);
+	dp_session_free(s);
+}
+
+static struct dp_session *migrated(struct fx *f)
+{
+	struct dp_session *s = session(f, (struct dp_session_opts){ 0 });
+
+	fx_next(f, 3 * SEC, DP_TIMER);
+	add(s, f);
+	send(s, f, 20e6, 20e6, 0, 0);
+	send(s, f, 20e6, 20e6, 0, 0);
+	/* the last interval: the guest stops at 5.25 s, the last byte leaves at 5.5 s */
+	fx_log(fx_next(f, SEC, DP_TIMER));
+	fx_send(f, 10000000, 20e6, 0, 0);
+	f->s.wire.last_ns = 5 * SEC + SEC / 2;
+	f->s.vcpu_stopped_ns = 5 * SEC + SEC / 4;
+	return s;
+}
+
+static void done_on_the_wire(void **state)
+{
+	struct fx f;
+	struct dp_session *s = migrated(&f);
+	const struct dp_report *r = add(s, &f);
+
+	assert_int_equal(r->mig.outcome, DP_MIG_DONE);
+	close_to(r->mig.start, 3);
+	close_to(r->mig.total, 2.5);
+	close_to(r->mig.downtime, 0.25);
+	assert_false(r->mig.qmp);
+	/* 10 MB over the half second that the wire was busy */
+	close_to(r->sent_bps, 20e6);
+	r = dp_session_final(s);
+	assert_int_equal(dp_report_exit_status(r), 0);
+	/* QEMU's own figures, when they come */
+	fx_next(&f, SEC, DP_LAST);
+	f.s.logging = false;
+	f.s.qmp_known = f.s.qmp_done = true;
+	f.s.qmp_total_ms = 2600;
+	f.s.qmp_downtime_ms = 300;
+	r = add(s, &f);
+	assert_true(r->mig.qmp);
+	close_to(r->mig.total, 2.6);
+	close_to(r->mig.downtime, 0.3);
+	dp_session_free(s);
+}
+
+static void cancelled(void **state)
+{
+	struct fx f;
+	struct dp_session *s = migrated(&f);
+	const struct dp_report *r;
+
+	f.s.vcpu_stopped_ns = 0;
+	add(s, &f);
+	fx_next(&f, SEC, DP_TIMER);
+	f.s.logging = false;
+	f.s.logged_ns = 0;
+	r = add(s, &f);
+	assert_int_equal(r->mig.outcome, DP_MIG_CANCELLED);
+	assert_true(isnan(r->mig.total));
+	close_to(r->mig.elapsed, 2.5);
+	/* a second attempt is another migration */
+	f.s.wire.first_ns = f.s.wire.total_sent = 0;
+	r = send(s, &f, 1e6, 20e6, 0, 0);
+	assert_int_equal(r->mig.outcome, DP_MIG_RUNNING);
+	close_to(r->mig.start, 7);
+	close_to(r->mig.sent, 1e6);
+	dp_session_free(s);
+}
+
+static void silence_is_no_end(void **state)
+{
+	struct fx f;
+	struct dp_session *s = migrated(&f);
+
+	f.s.vcpu_stopped_ns = 0;
+	add(s, &f);
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	assert_int_equal(add(s, &f)->mig.outcome, DP_MIG_RUNNING);
+	dp_session_free(s);
+}
+
+static void prediction_before_is_kept(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ .bandwidth = 125e6 });
+	struct dp_prediction before;
+	const struct dp_report *r;
+
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	fx_look(&f, SEC, 512, 100);
+	fx_sync(&f, SEC, 512, false);
+	r = add(s, &f);
+	assert_true(r->predicted);
+	before = r->pred;
+	r = send(s, &f, 20e6, 20e6, 0, 0);
+	assert_true(r->mig.before_known);
+	assert_memory_equal(&r->mig.before_total, &before.total, sizeof(before.total));
+	assert_memory_equal(&r->mig.before_downtime, &before.downtime, sizeof(before.downtime));
+	assert_int_equal(r->mig.before_verdict, before.verdict);
+	/* from now on the measured 20 MB/s count */
+	close_to(r->speeds.rounds.mid, 20e6);
+	dp_session_free(s);
+}
+
+/* 512 pages of 4K lie in 100 blocks of 64K, and in every larger one of a VM of 64 MiB. */
+static void sizes_and_amplification(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ .bandwidth = 125e6 });
+	const struct dp_report *r;
+
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	fx_look(&f, SEC, 512, 100);
+	r = add(s, &f);
+	assert_true(r->known);
+	close_to(r->u_t[DP_POINT_1S], 1);
+	close_to(r->u[DP_4K][DP_POINT_1S].mid, 2 * MIB);
+	close_to(r->u[DP_64K][DP_POINT_1S].mid, 6.25 * MIB);
+	close_to(r->u[DP_2M][DP_POINT_1S].mid, 64 * MIB);
+	close_to(r->u[DP_1G][DP_POINT_1S].mid, 64 * MIB); /* there is no more of it */
+	close_to(r->amp_t, 1);
+	close_to(r->amp[DP_4K].mid, 1);
+	close_to(r->amp[DP_64K].mid, 3.125);
+	close_to(r->amp[DP_2M].mid, 32);
+	close_to(r->amp[DP_1G].mid, 32);
+	close_to(r->amp_now, 1);
+
+	/* KVM tells apart only 64K: what was written in them is not known */
+	f.vm.granule = 65536;
+	fx_next(&f, SEC, DP_TIMER);
+	r = add(s, &f);
+	assert_true(isnan(r->amp_now));
+	assert_true(isnan(r->amp[DP_2M].mid));
+	assert_int_equal(r->note[0].kind, DP_NOTE_HUGE_GRANULE);
+	dp_session_free(s);
+}
+
+static void syncs_do_not_cut_intervals(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ 0 });
+	const struct dp_report *r;
+
+	fx_log(fx_next(&f, SEC / 4, DP_SYNC));
+	f.s.new_blocks[DP_4K] = 100;
+	f.s.self.lost = 2;
+	fx_sync(&f, SEC / 4, 100, false);
+	r = add(s, &f);
+	assert_int_equal(r->kind, DP_REPORT_SYNC);
+	assert_int_equal(r->nsyncs, 1);
+	fx_log(fx_next(&f, 3 * SEC / 4, DP_TIMER));
+	f.s.new_blocks[DP_4K] = 11;
+	f.s.self.lost = 3;
+	r = add(s, &f);
+	assert_int_equal(r->kind, DP_REPORT_INTERVAL);
+	assert_int_equal(r->nsyncs, 0);
+	assert_int_equal(r->new_blocks[DP_4K], 111);
+	close_to(r->span, 1);
+	close_to(r->logged, 1);
+	assert_true(r->logging_changed);
+	assert_int_equal(r->lost, 5);
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	f.s.new_blocks[DP_4K] = 7;
+	r = add(s, &f);
+	assert_int_equal(r->new_blocks[DP_4K], 7);
+	assert_int_equal(r->total_blocks[DP_4K], 118);
+	assert_false(r->logging_changed);
+	r = dp_session_final(s);
+	assert_int_equal(r->new_blocks[DP_4K], 118);
+	close_to(r->span, 2);
+	close_to(r->logged, 2);
+	dp_session_free(s);
+}
+
+static void phases(void **state)
+{
+	struct dp_phase p = { 0 };
+	double a = 0, b = 0;
+	int i;
+
+	for (i = 0; i < 8; i++)
+		dp_phase_add(&p, 1000 + (i & 1 ? 10 : -10), 1);
+	assert_false(dp_phase_changed(&p, &a, &b));
+	for (i = 0; i < 4; i++)
+		dp_phase_add(&p, 3000 + (i & 1 ? 10 : -10), 1);
+	assert_true(dp_phase_changed(&p, &a, &b));
+	close_to(a, 1000);
+	close_to(b, 3000);
+	/* windows of another length are not compared: U(t)/t falls with t */
+	memset(&p, 0, sizeof(p));
+	for (i = 0; i < 8; i++)
+		dp_phase_add(&p, 1000, 1);
+	for (i = 0; i < 4; i++)
+		dp_phase_add(&p, 3000, 0.1);
+	assert_false(dp_phase_changed(&p, &a, &b));
+	/* a rate that always varies by as much has not changed */
+	memset(&p, 0, sizeof(p));
+	for (i = 0; i < 12; i++)
+		dp_phase_add(&p, i % 3 ? 200 : 5000, 1);
+	assert_false(dp_phase_changed(&p, &a, &b));
+}
+
+static void versions(void **state)
+{
+	static const struct {
+		const char *v;
+		unsigned int number;
+		enum dp_exit_test test;
+		double cap;
+	} t[] = {
+		{ "7.2.22", 702, DP_EXIT_PRE_9, 128 * MIB }, { "8.2.1", 802, DP_EXIT_PRE_9, 128 * MIB },
+		{ "9.0.0", 900, DP_EXIT_9, 128 * MIB },	     { "10.0.2", 1000, DP_EXIT_9, 128 * MIB },
+		{ "10.1.0", 1001, DP_EXIT_10_1, 128 * MIB }, { "5.1.0", 501, DP_EXIT_PRE_9, 32 * MIB },
+		{ "5.2.0", 502, DP_EXIT_PRE_9, 128 * MIB },  { "", 0, DP_EXIT_PRE_9, 128 * MIB },
+		{ "rubbish", 0, DP_EXIT_PRE_9, 128 * MIB },
+	};
+	unsigned int i;
+	bool known;
+
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		assert_int_equal(dp_version_number(t[i].v), t[i].number);
+		assert_int_equal(dp_exit_test_of(t[i].v, &known), t[i].test);
+		assert_int_equal(known, t[i].number != 0);
+		close_to(dp_default_cap(t[i].v), t[i].cap);
+	}
+}
+
+static void bad_input(void **state)
+{
+	struct dp_session_opts o = { .throttle = 1 };
+	struct fx f;
+	struct dp_session *s;
+
+	assert_null(dp_session_new(&o));
+	o = (struct dp_session_opts){ .bandwidth = NAN };
+	assert_null(dp_session_new(&o));
+	o = (struct dp_session_opts){ .limit = -1 };
+	assert_null(dp_session_new(&o));
+	dp_session_free(NULL);
+
+	s = session(&f, (struct dp_session_opts){ 0 });
+	assert_null(dp_session_line(s));
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	assert_int_equal(dp_session_add(s, &f.s), 0);
+	f.s.t1_ns = SEC / 2; /* time runs backwards */
+	f.s.t0_ns = 0;
+	assert_int_equal(dp_session_add(s, &f.s), -EINVAL);
+	f.s.t1_ns = 2 * SEC;
+	f.s.nsyncs = 1;
+	f.s.syncs = NULL;
+	assert_int_equal(dp_session_add(s, &f.s), -EINVAL);
+	f.s.nsyncs = 0;
+	f.s.zero_share = NAN;
+	assert_int_equal(dp_session_add(s, &f.s), -EINVAL);
+	f.s.zero_share = -1;
+	f.s.vm = NULL;
+	assert_int_equal(dp_session_add(s, &f.s), -EINVAL);
+	close_to(dp_session_final(s)->span, 1);
+	dp_session_free(s);
+}
+
+static void names_are_cleaned(void **state)
+{
+	char out[16];
+
+	dp_clean(out, sizeof(out), "a\nb\x7f\xc3\xa9\xff\"\\");
+	assert_string_equal(out, "a?b?\xc3\xa9?\"\\");
+	dp_clean(out, 5, "abc\xc3\xa9"); /* no room for the last letter: not cut in half */
+	assert_string_equal(out, "abc");
+	dp_clean(out, sizeof(out), "\xc0\x80\xed\xa0\x80\xc2\x85"); /* overlong, surrogate, C1 control */
+	assert_string_equal(out, "??????");
+	dp_clean(out, sizeof(out), NULL);
+	assert_string_equal(out, "");
+}
+
+static void notes(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ 0 });
+	const struct dp_report *r;
+
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	f.s.self.lost = 5;
+	r = add(s, &f);
+	assert_int_equal(r->nnotes, 2);
+	assert_int_equal(r->note[0].kind, DP_NOTE_NO_BANDWIDTH);
+	assert_int_equal(r->note[1].kind, DP_NOTE_LOST);
+	close_to(r->note[1].value, 5);
+	dp_session_free(s);
+	/* 1 GB/s, but nothing says that max-bandwidth was raised */
+	s = session(&f, (struct dp_session_opts){ .bandwidth = 1e9 });
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	r = add(s, &f);
+	assert_int_equal(r->nnotes, 1);
+	assert_int_equal(r->note[0].kind, DP_NOTE_CAP_UNKNOWN);
+	close_to(r->note[0].value, 128 * MIB);
+	dp_session_free(s);
+}
+
+static void exit_status(void **state)
+{
+	struct dp_report r;
+
+	fx_report(&r);
+	assert_int_equal(dp_report_exit_status(&r), 2);
+	r.mig.outcome = DP_MIG_DONE;
+	assert_int_equal(dp_report_exit_status(&r), 0);
+	r.mig.outcome = DP_MIG_NONE;
+	r.pred.verdict = DP_BORDERLINE;
+	assert_int_equal(dp_report_exit_status(&r), 0);
+	r.pred.verdict = DP_NEVER;
+	r.predicted = false;
+	assert_int_equal(dp_report_exit_status(&r), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(goodput_and_capacity),
+		cmocka_unit_test(cap_from_cadence),
+		cmocka_unit_test(no_cap_without_steadiness),
+		cmocka_unit_test(zero_scan_is_no_bandwidth),
+		cmocka_unit_test(given_bandwidths),
+		cmocka_unit_test(unix_sockets),
+		cmocka_unit_test(multifd_adds_up),
+		cmocka_unit_test(remaining_by_model),
+		cmocka_unit_test(leftover_is_carried),
+		cmocka_unit_test(remaining_is_a_bound_at_first),
+		cmocka_unit_test(setup_sync_is_no_round),
+		cmocka_unit_test(done_on_the_wire),
+		cmocka_unit_test(cancelled),
+		cmocka_unit_test(silence_is_no_end),
+		cmocka_unit_test(prediction_before_is_kept),
+		cmocka_unit_test(sizes_and_amplification),
+		cmocka_unit_test(syncs_do_not_cut_intervals),
+		cmocka_unit_test(phases),
+		cmocka_unit_test(versions),
+		cmocka_unit_test(bad_input),
+		cmocka_unit_test(names_are_cleaned),
+		cmocka_unit_test(notes),
+		cmocka_unit_test(exit_status),
+	};
+
+	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
+}
