@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The x86 guest: 32-bit, position independent, no stack, no memory of its own. Each time it is entered
- * it writes one value to every address of the VMM's work list (%ebp points to it) and says so by an
- * `out`. Two instructions a write: where KVM emulates the guest, instructions are what costs.
+ * The x86 guests: position independent, no stack, no memory of their own. Each time it is entered, a
+ * guest writes one value to every address of the VMM's work list (%ebp or %rbp points to it) and says so
+ * by an `out`. Two instructions a write: where KVM emulates the guest, instructions are what costs.
  *
- *   0(%ebp) value   4(%ebp) groups of 16   8(%ebp) single writes   16(%ebp) addresses
+ *   0(list) value   4(list) groups of 16   8(list) single writes   16(list) addresses
  */
 	.section .rodata
-	.globl guest_x86_code, guest_x86_bytes
+	.globl guest32_code, guest32_bytes, guest64_code, guest64_bytes
+
 	.code32
-guest_x86_code:
+guest32_code:
 	cld
 1:	movl	0(%ebp), %ebx
 	leal	16(%ebp), %esi
@@ -29,6 +30,33 @@ guest_x86_code:
 5:	outb	%al, $0x10
 	jmp	1b
 	.balign	4
-guest_x86_bytes:
-	.long	. - guest_x86_code
+guest32_bytes:
+	.long	. - guest32_code
+
+	.code64
+guest64_code:
+	cld
+1:	movl	0(%rbp), %ebx
+	leaq	16(%rbp), %rsi
+	movl	4(%rbp), %ecx
+	testl	%ecx, %ecx
+	jz	3f
+2:	.rept	16
+	lodsq
+	movl	%ebx, (%rax)
+	.endr
+	decl	%ecx
+	jnz	2b
+3:	movl	8(%rbp), %ecx
+	testl	%ecx, %ecx
+	jz	5f
+4:	lodsq
+	movl	%ebx, (%rax)
+	decl	%ecx
+	jnz	4b
+5:	outb	%al, $0x10
+	jmp	1b
+	.balign	4
+guest64_bytes:
+	.long	. - guest64_code
 	.section .note.GNU-stack, "", @progbits

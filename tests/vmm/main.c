@@ -13,6 +13,8 @@ static const char usage_text[] =
 	"  --log ring:N | bitmap | manual | manual-init | none\n"
 	"  --pattern rounds:P[:RATE] | sweep:M:RATE | uniform:M:RATE | tiers:M1:R1:M2:R2 | silent:P[:RATE] | idle\n"
 	"      P, M pages; RATE writes a second over the whole set (0: full speed)\n"
+	"  --cpu native           a 64-bit guest: a page is logged once each time it was re-armed (default)\n"
+	"  --cpu emulated         a 32-bit guest: a software-only KVM emulates it and logs every write\n"
 	"  --cyclic               tiers and uniform write their pages in turn, not at random\n"
 	"  --mem BYTES            guest RAM (K, M, G, T; 256M)\n"
 	"  --stride BYTES         distance of two pages of the pattern (4K)\n"
@@ -25,7 +27,7 @@ static const char usage_text[] =
 	"  --churn-ms MS          remove the last slot and add it again under another id, this often\n"
 	"  --log-after-ms MS, --log-off-after-ms MS   switch logging while the guest runs\n"
 	"  --clear-delay-ms MS    manual: wait before the CLEAR of each 1 GiB\n"
-	"  --batch-writes N       writes between two exits (1024; 60 with a ring: more would overrun it)\n"
+	"  --batch-writes N       writes between two exits (4096; emulated 1024, with a ring 60)\n"
 	"  --batch-us US          a paced guest wakes this often (1000)\n"
 	"  --backing anon | thp | hugetlb2m\n"
 	"  --seed N\n"
@@ -35,6 +37,7 @@ static const char usage_text[] =
 enum {
 	O_LOG = 256,
 	O_PATTERN,
+	O_CPU,
 	O_CYCLIC,
 	O_MEM,
 	O_STRIDE,
@@ -60,6 +63,7 @@ enum {
 static const struct option longopts[] = {
 	{ "log", 1, NULL, O_LOG },
 	{ "pattern", 1, NULL, O_PATTERN },
+	{ "cpu", 1, NULL, O_CPU },
 	{ "cyclic", 0, NULL, O_CYCLIC },
 	{ "mem", 1, NULL, O_MEM },
 	{ "stride", 1, NULL, O_STRIDE },
@@ -134,6 +138,12 @@ static bool parse_log(struct options *o, const char *text)
 	return true;
 }
 
+static bool parse_cpu(struct options *o, const char *text)
+{
+	o->emulated = !strcmp(text, "emulated");
+	return o->emulated || !strcmp(text, "native");
+}
+
 static bool parse_backing(struct options *o, const char *text)
 {
 	static const char *const names[] = { "anon", "thp", "hugetlb2m" };
@@ -181,6 +191,8 @@ static bool parse_option(struct options *o, int c, const char *arg, bool *cyclic
 		return parse_log(o, arg);
 	case O_PATTERN:
 		return !pattern__parse(&o->pattern, arg);
+	case O_CPU:
+		return parse_cpu(o, arg);
 	case O_CYCLIC:
 		return *cyclic = true;
 	case O_MEM:
@@ -242,6 +254,13 @@ static const char *check(struct options *o)
 	return NULL;
 }
 
+static uint32_t default_batch(const struct options *o)
+{
+	if (!o->emulated)
+		return BATCH_MAX;
+	return o->log == LOG_RING ? BATCH_EMULATED_RING : BATCH_EMULATED;
+}
+
 int main(int argc, char **argv)
 {
 	static struct vmm v;
@@ -274,7 +293,7 @@ int main(int argc, char **argv)
 	for (uint32_t s = 0; cyclic && s < v.opt.pattern.nsets; s++)
 		v.opt.pattern.set[s].random = false;
 	if (!v.opt.batch_writes)
-		v.opt.batch_writes = v.opt.log == LOG_RING ? BATCH_MAX_RING : BATCH_MAX;
+		v.opt.batch_writes = default_batch(&v.opt);
 	complaint = optind < argc ? "unexpected argument" : check(&v.opt);
 	if (complaint) {
 		fprintf(stderr, "dpvmm: %s\n", complaint);

@@ -160,8 +160,11 @@ void truth__add(struct truth *t, const uint64_t *index, uint32_t n)
 	for (uint32_t i = 0; i < n; i++) {
 		uint64_t bit = 1ull << (index[i] % 64), w = index[i] / 64;
 
-		__atomic_fetch_or(&t->since[w], bit, __ATOMIC_RELAXED);
-		if (!(__atomic_fetch_or(&t->ever[w], bit, __ATOMIC_RELAXED) & bit))
+		/* Looking first is much cheaper, and almost always enough. */
+		if (!(__atomic_load_n(&t->since[w], __ATOMIC_RELAXED) & bit))
+			__atomic_fetch_or(&t->since[w], bit, __ATOMIC_RELAXED);
+		if (!(__atomic_load_n(&t->ever[w], __ATOMIC_RELAXED) & bit) &&
+		    !(__atomic_fetch_or(&t->ever[w], bit, __ATOMIC_RELAXED) & bit))
 			__atomic_fetch_add(&t->distinct, 1, __ATOMIC_RELAXED);
 	}
 }

@@ -25,16 +25,19 @@
 #define PAGE_BYTES 4096ull
 #define MAX_SLOTS  64
 #define MAX_VCPUS  16
-#define BATCH_MAX  1024 /* writes a guest does between two exits, at most */
+/* Writes that a guest does between two exits, at most: about a millisecond's worth when emulated. */
+#define BATCH_MAX      4096
+#define BATCH_EMULATED 1024
 /*
- * The same with the dirty ring. KVM looks whether the ring is full only on the way into the guest, and
- * keeps 64 entries in reserve. Emulated writes do not leave the guest: a longer batch would run over
- * the reserve, lose entries, and once it has lost a ring's worth the vCPU could never run again.
+ * The same for an emulated guest with the dirty ring. KVM looks whether the ring is full only on the way
+ * into the guest, and keeps 64 entries in reserve. Emulated writes do not leave the guest: a longer
+ * batch would run over the reserve, lose entries, and once it has lost a ring's worth the vCPU could
+ * never run again.
  */
-#define BATCH_MAX_RING	60
-#define CLEAR_CHUNK	(1ull << 18) /* pages a CLEAR covers at most, QEMU's 1 GiB */
-#define SLOT_ALT_ID	256	     /* a churned slot alternates between id i and i + this */
-#define SLOT_PRIVATE_ID 500	     /* the guest's own code and work list: never logs, read-only for it */
+#define BATCH_EMULATED_RING 60
+#define CLEAR_CHUNK	    (1ull << 18) /* pages a CLEAR covers at most, QEMU's 1 GiB */
+#define SLOT_ALT_ID	    256		 /* a churned slot alternates between id i and i + this */
+#define SLOT_PRIVATE_ID	    500 /* the guest's own code and work list: never logs, read-only for it */
 
 enum log_mode { LOG_NONE, LOG_BITMAP, LOG_MANUAL, LOG_MANUAL_INIT, LOG_RING };
 enum backing { BACK_ANON, BACK_THP, BACK_HUGETLB };
@@ -44,6 +47,7 @@ struct options {
 	uint64_t mem;		 /* bytes of guest RAM */
 	uint64_t stride, offset; /* bytes between two pages of the pattern; of the first */
 	enum log_mode log;
+	bool emulated; /* the 32-bit guest, see arch_x86.c */
 	uint32_t ring_entries;
 	enum backing backing;
 	uint32_t nslots, nvcpus;
