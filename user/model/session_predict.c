@@ -94,8 +94,9 @@ static void fill_terms(struct dp_session *s)
 	r->assumed |= s->o.setup > 0 || s->mig.m.outcome == DP_MIG_RUNNING ? 0 : DP_ASSUMED_SETUP;
 	r->assumed |= known ? 0 : DP_ASSUMED_EXIT;
 	r->assumed |= s->o.zero_scan_bps > 0 ? 0 : DP_ASSUMED_SCAN;
-	if (!isnan(r->speeds.switchover.mid) && r->speeds.switchover_from != DP_SPEED_CAPACITY &&
-	    !(s->o.switchover_bandwidth > 0))
+	/* measured in the rounds, where something else than the path may have been the limit */
+	if (r->speeds.switchover_from == DP_SPEED_GOODPUT || r->speeds.switchover_from == DP_SPEED_CAP ||
+	    r->speeds.switchover_from == DP_SPEED_QMP)
 		r->assumed |= DP_ASSUMED_SWITCHOVER;
 }
 

@@ -47,6 +47,20 @@ char *dp_fmt_bytes(char *buf, size_t size, double bytes)
 	return prefixed(buf, size, bytes, 1024, 1023.5, unit);
 }
 
+char *dp_fmt_page(char *buf, size_t size, uint32_t bytes)
+{
+	static const char *const unit[] = { "B", "KiB", "MiB", "GiB" };
+	unsigned int i = 0;
+
+	for (; bytes && !(bytes % 1024) && i < 3; i++)
+		bytes /= 1024;
+	if (bytes)
+		snprintf(buf, size, "%u %s", bytes, unit[i]);
+	else
+		snprintf(buf, size, "not known");
+	return buf;
+}
+
 char *dp_fmt_bits(char *buf, size_t size, double bytes_per_s)
 {
 	static const char *const unit[] = { "b/s", "kb/s", "Mb/s", "Gb/s", "Tb/s", "Pb/s", NULL };

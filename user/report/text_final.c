@@ -26,7 +26,7 @@ static void print_backing(struct dp_buf *b, const struct dp_subject *vm)
 	if (k->bytes_4k) {
 		snprintf(item, sizeof(item), "%s in pages of %s",
 			 dp_fmt_bytes(n, sizeof(n), (double)k->bytes_4k),
-			 dp_fmt_bytes(z, sizeof(z), k->host_page));
+			 dp_fmt_page(z, sizeof(z), k->host_page));
 		add_item(list, sizeof(list), item);
 	}
 	if (k->bytes_thp) {
@@ -37,10 +37,10 @@ static void print_backing(struct dp_buf *b, const struct dp_subject *vm)
 	if (k->bytes_huge) {
 		snprintf(item, sizeof(item), "%s in hugepages of %s",
 			 dp_fmt_bytes(n, sizeof(n), (double)k->bytes_huge),
-			 dp_fmt_bytes(z, sizeof(z), k->huge_size));
+			 dp_fmt_page(z, sizeof(z), k->huge_size));
 		add_item(list, sizeof(list), item);
 	}
-	dp_fmt_bytes(granule, sizeof(granule), vm->granule ? vm->granule : NAN);
+	dp_fmt_page(granule, sizeof(granule), vm->granule);
 	dp_text_wrap(b, 2, "Backing: %s. Wire unit 4K, tracking granule %s.",
 		     list[0]	? list
 		     : k->known ? "not touched yet"
@@ -127,7 +127,7 @@ static void print_windows(struct dp_buf *b, const struct dp_report *r)
 static void print_curve(struct dp_buf *b, const struct dp_report *r)
 {
 	struct dp_est v[DP_SIZES];
-	char t[FMT], g[FMT];
+	char t[FMT], g[FMT], x[FMT];
 	bool beyond = false;
 	unsigned int i, size;
 
@@ -159,8 +159,8 @@ static void print_curve(struct dp_buf *b, const struct dp_report *r)
 			b, 2,
 			"resent: bytes sent again a byte written, within %s, if pages of this size were all "
 			"that the log could tell apart. This VM (%s): %s.",
-			dp_fmt_time(t, sizeof(t), r->amp_t), dp_fmt_bytes(g, sizeof(g), r->vm.granule),
-			fmt_times(t, sizeof(t), r->amp_now));
+			dp_fmt_time(t, sizeof(t), r->amp_t), dp_fmt_page(g, sizeof(g), r->vm.granule),
+			fmt_times(x, sizeof(x), r->amp_now));
 	print_windows(b, r);
 }
 
@@ -169,8 +169,8 @@ static void print_speed(struct dp_buf *b, const char *name, struct dp_est e, con
 	char v[FMT_EST];
 
 	if (!isnan(e.mid))
-		dp_text_wrap(b, 24, "  %-21s %s%s%s", name, dp_fmt_est(v, e, dp_fmt_bits),
-			     note[0] ? ", " : "", note);
+		dp_text_row(b, "  %-21s %s%s%s", name, dp_fmt_est(v, e, dp_fmt_bits), note[0] ? ", " : "",
+			    note);
 }
 
 static void print_speeds(struct dp_buf *b, const struct dp_report *r)
@@ -190,11 +190,11 @@ static void print_speeds(struct dp_buf *b, const struct dp_report *r)
 	print_speed(b, "used at switchover", s->switchover, note);
 }
 
-static void print_est(struct dp_buf *b, const char *name, struct dp_est e, dp_fmt_fn fmt, const char *note)
+static void print_est(struct dp_buf *b, const char *name, struct dp_est e, dp_fmt_fn fmt)
 {
 	char v[FMT_EST];
 
-	dp_text_wrap(b, 24, "  %-21s %s%s%s", name, dp_fmt_est(v, e, fmt), note[0] ? "  " : "", note);
+	dp_text_row(b, "  %-21s %s", name, dp_fmt_est(v, e, fmt));
 }
 
 static char *fmt_percent(char *buf, size_t size, double v)
@@ -255,15 +255,15 @@ static void print_prediction(struct dp_buf *b, const struct dp_report *r)
 	if (!r->predicted)
 		return;
 	dp_buf_printf(b, "\nPrediction (10-90 %% in brackets)\n");
-	print_est(b, "down if stopped now", p->stop_now, dp_fmt_time, "");
-	print_est(b, "re-dirty-aware", p->redirty, dp_fmt_time, "");
-	print_est(b, "downtime's floor", p->floor, dp_fmt_time, "");
-	print_est(b, "rounds", p->rounds, dp_fmt_count, "");
-	print_est(b, "total time", p->total, dp_fmt_time, "");
-	print_est(b, "downtime", p->downtime, dp_fmt_time, "");
-	print_est(b, "least downtime limit", p->least_limit, dp_fmt_time, "");
-	print_est(b, "least bandwidth", p->least_bandwidth, dp_fmt_bits, "");
-	print_est(b, "least throttle", p->least_throttle, fmt_percent, "");
+	print_est(b, "down if stopped now", p->stop_now, dp_fmt_time);
+	print_est(b, "re-dirty-aware", p->redirty, dp_fmt_time);
+	print_est(b, "downtime's floor", p->floor, dp_fmt_time);
+	print_est(b, "rounds", p->rounds, dp_fmt_count);
+	print_est(b, "total time", p->total, dp_fmt_time);
+	print_est(b, "downtime", p->downtime, dp_fmt_time);
+	print_est(b, "least downtime limit", p->least_limit, dp_fmt_time);
+	print_est(b, "least bandwidth", p->least_bandwidth, dp_fmt_bits);
+	print_est(b, "least throttle", p->least_throttle, fmt_percent);
 	print_rounds(b, p);
 	print_terms(b, r);
 }

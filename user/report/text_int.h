@@ -17,6 +17,9 @@ void dp_text_row(struct dp_buf *b, const char *fmt, ...) __attribute__((format(p
 
 typedef char *(*dp_fmt_fn)(char *buf, size_t size, double v);
 
+/* A page's size: "4 KiB", "2 MiB"; "not known" for 0. */
+char *dp_fmt_page(char *buf, size_t size, uint32_t bytes);
+
 /* "mid (lo to hi)", or the middle alone where all three read the same. buf has FMT_EST bytes. */
 char *dp_fmt_est(char *buf, struct dp_est e, dp_fmt_fn fmt);
 

@@ -30,14 +30,14 @@ static void explain(struct dp_buf *b, const struct dp_report *r)
 
 void dp_text_header(struct dp_buf *b, const struct dp_report *r)
 {
-	char every[FMT], name[DP_NAME_LEN * 2 + 4] = "", by[DP_NAME_LEN * 2 + 8] = "", t[64] = "";
+	char name[DP_NAME_LEN * 2 + 4] = "", by[DP_NAME_LEN * 2 + 8] = "", t[64] = "";
 
 	if (r->vm.name[0])
 		snprintf(name, sizeof(name), " (%s)", r->vm.name);
 	if (r->hook[0])
 		snprintf(by, sizeof(by), " by %s", r->hook);
 	if (r->every > 0)
-		snprintf(t, sizeof(t), ", every %s", dp_fmt_time(every, sizeof(every), r->every));
+		snprintf(t, sizeof(t), ", every %.9g s", r->every);
 	dp_text_wrap(b, 2, "Tracing dirty pages of PID %d%s, %s%s%s. Ctrl-C for the report.", (int)r->vm.pid,
 		     name, dp_source_name(r->source), by, t);
 	if (r->started_by[0])

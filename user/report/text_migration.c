@@ -20,7 +20,7 @@ void dp_text_sync(struct dp_buf *b, const struct dp_report *r, const struct dp_s
 	}
 	dp_fmt_time(total, sizeof(total), y->total.mid);
 	dp_fmt_time(down, sizeof(down), y->stop_now.mid);
-	dp_text_wrap(b, 10, "%6.1f sync %u: %s new 4K in %s, %s left; stopped now: down %s; ends: %s, %s",
+	dp_text_wrap(b, 10, "%6.1f sync %u: %s new 4K in %s, %s left; stopped now: down %s; in all %s, %s",
 		     y->t, y->round, n, since, left, down, total, dp_verdict_name(y->verdict));
 }
 
@@ -78,13 +78,14 @@ void dp_text_migration(struct dp_buf *b, const struct dp_report *r)
 	dp_fmt_bytes(sent, sizeof(sent), m->sent);
 	dp_fmt_time(t, sizeof(t), m->start);
 	dp_fmt_time(e, sizeof(e), m->elapsed);
-	dp_text_wrap(b, 2, "Migration: %s; began at %s, %s %s over %u %s%s, %u rounds.",
+	dp_text_wrap(b, 2, "Migration: %s; began at %s, %s %s over %u %s%s, %u round%s.",
 		     m->outcome == DP_MIG_RUNNING ? "under way"
 		     : m->outcome == DP_MIG_DONE
 			     ? "completed"
 			     : "ended without the guest having stopped (cancelled or failed)",
 		     t, sent, m->outcome == DP_MIG_RUNNING ? "sent so far" : "sent", m->channels,
-		     m->tcp ? "TCP channel" : "unix channel", m->channels == 1 ? "" : "s", m->rounds);
+		     m->tcp ? "TCP channel" : "unix channel", m->channels == 1 ? "" : "s", m->rounds,
+		     m->rounds == 1 ? "" : "s");
 	if (m->outcome == DP_MIG_RUNNING) {
 		dp_fmt_bytes(left, sizeof(left), m->remaining);
 		dp_text_wrap(b, 2, "  %s after %s: %s %s%s.", "Left to send", e,

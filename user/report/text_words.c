@@ -126,7 +126,7 @@ static void caution(struct dp_buf *b, const struct dp_note *n)
 			b, 2,
 			"Note: KVM tells apart only %s here, so one 4K write makes QEMU resend all of it; what "
 			"was really written is less than shown. Back the VM with smaller pages to migrate it.",
-			dp_fmt_bytes(a, sizeof(a), n->value));
+			dp_fmt_page(a, sizeof(a), (uint32_t)n->value));
 		break;
 	case DP_NOTE_NO_BANDWIDTH:
 		dp_text_wrap(
