@@ -1,0 +1,441 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The view of a VMM process: command lines in tables, thread names, and real processes (QEMU where there is KVM). */
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "vm/proc_priv.h"
+
+/* "a|b|c" as a command line. */
+static void parse(struct dp_proc *p, const char *args)
+{
+	size_t len = strlen(args) + 1;
+	char *buf = malloc(len + 1);
+
+	memcpy(buf, args, len);
+	buf[len] = '\0';
+	for (char *s = buf; *s; s++)
+		if (*s == '|')
+			*s = '\0';
+	memset(p, 0, sizeof(*p));
+	p->pid = 4711;
+	p->dirfd = -1;
+	proc__parse_args(p, buf, len);
+	free(buf);
+}
+
+static void options(void **state)
+{
+	static const struct {
+		const char *opts, *implied, *key, *value; /* NULL: none */
+	} c[] = {
+		{ "vm1", "guest", "guest", "vm1" },
+		{ "guest=vm1,debug-threads=on", "guest", "guest", "vm1" },
+		{ "debug-threads=on,guest=a,,b", "guest", "guest", "a,b" },
+		{ "a,,b,c=d", "guest", "guest", "a,b" },
+		{ "x,server,nowait", "path", "server", "on" },
+		{ "x,server,nowait", "path", "wait", "off" },
+		{ "x,server=off", "path", "server", "off" },
+		{ "a=1,a=2", NULL, "a", "2" },
+		{ "a=1", NULL, "b", NULL },
+		{ "", "guest", "guest", "" },
+		{ ",,,", "guest", "guest", "," },
+		{ "k=v=w", NULL, "k", "v=w" },
+		{ "k=0123456789abcdefghijklmnopqrstuvwxyz", NULL, "k", NULL }, /* does not fit */
+	};
+	char v[32];
+
+	for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		bool got = proc__opt(c[i].opts, c[i].implied, c[i].key, v, sizeof(v));
+
+		if (got != !!c[i].value || (got && strcmp(v, c[i].value)))
+			fail_msg("%s: %s is \"%s\"", c[i].opts, c[i].key, got ? v : "(none)");
+	}
+}
+
+static void names(void **state)
+{
+	struct dp_proc p;
+
+	parse(&p, "qemu|-name|vm1");
+	assert_string_equal(p.name, "vm1");
+	assert_false(p.debug_threads);
+	parse(&p, "qemu|--name|guest=my,,vm,debug-threads=on");
+	assert_string_equal(p.name, "my,vm");
+	assert_true(p.debug_threads);
+	parse(&p, "qemu|-name|process=x,debug-threads=off|-name");
+	assert_string_equal(p.name, "");
+	parse(&p, "qemu|-name|a\x1b]0;b\nc");
+	assert_string_equal(p.name, "a?]0;b?c");
+	parse(&p, "qemu|-name|0123456789012345678901234567890123456789012345678901234567890123456789");
+	assert_int_equal(strlen(p.name), sizeof(p.name) - 1);
+	parse(&p, "");
+	assert_string_equal(p.name, "");
+}
+
+static void qmp_sockets(void **state)
+{
+	static const struct {
+		const char *args;
+		uint32_t n;
+		enum dp_qmp_family family;
+		const char *where; /* of the first */
+	} c[] = {
+		{ "q|-qmp|unix:/run/q,server=on,wait=off", 1, DP_QMP_UNIX, "/run/q" },
+		{ "q|-qmp|unix:q.sock,server,nowait", 1, DP_QMP_UNIX, "q.sock" },
+		{ "q|-qmp|unix:path=/run/q,server=on", 1, DP_QMP_UNIX, "/run/q" },
+		{ "q|-qmp-pretty|unix:/a,,b,server=on", 1, DP_QMP_UNIX, "/a,b" },
+		{ "q|-qmp|unix:/run/q", 0, 0, NULL },		 /* QEMU is the client */
+		{ "q|-qmp|unix:/run/q,server=off", 0, 0, NULL },
+		{ "q|-qmp|unix:abc,abstract=on,server=on", 1, DP_QMP_ABSTRACT, "@abc" },
+		{ "q|-qmp|tcp:127.0.0.1:4444,server=on,wait=off", 1, DP_QMP_TCP, "127.0.0.1:4444" },
+		{ "q|-qmp|tcp::4444,server,nowait", 1, DP_QMP_TCP, "localhost:4444" },
+		{ "q|-qmp|tcp:localhost:99999,server", 0, 0, NULL },
+		{ "q|-qmp|stdio", 0, 0, NULL },
+		{ "q|-qmp|telnet::4444,server", 0, 0, NULL },
+		{ "q|-monitor|unix:/run/hmp,server=on", 0, 0, NULL },
+		{ "q|-chardev|socket,id=m,path=/run/q,server=on,wait=off|-mon|chardev=m,mode=control", 1,
+		  DP_QMP_UNIX, "/run/q" },
+		{ "q|-mon|m,mode=control|-chardev|socket,path=/run/q,id=m,server=on", 1, DP_QMP_UNIX, "/run/q" },
+		{ "q|-chardev|socket,id=m,path=/run/q,server=on|-mon|chardev=m,mode=readline", 0, 0, NULL },
+		{ "q|-chardev|socket,id=m,path=/run/q,server=on|-mon|chardev=m", 0, 0, NULL },
+		{ "q|-chardev|socket,id=m,path=/run/q,server=on|-serial|chardev:m", 0, 0, NULL },
+		{ "q|-chardev|socket,id=x,path=/1,server=on|-chardev|socket,id=y,path=/2,server=on|-qmp|chardev:y", 1,
+		  DP_QMP_UNIX, "/2" },
+		{ "q|-chardev|socket,id=m,host=::1,port=44,server=on|-mon|m,mode=control", 1, DP_QMP_TCP, "[::1]:44" },
+		{ "q|-chardev|socket,id=m,port=44,server=on,telnet=on|-mon|m,mode=control", 0, 0, NULL },
+		{ "q|-chardev|pty,id=m|-mon|m,mode=control", 0, 0, NULL },
+		{ "q|-qmp", 0, 0, NULL },
+		{ "q|-qmp|unix:/1,server|-qmp|unix:/2,server|-qmp|unix:/3,server|-qmp|unix:/4,server|-qmp|unix:/5,server",
+		  4, DP_QMP_UNIX, "/1" },
+	};
+	char where[1100];
+	struct dp_proc p;
+
+	for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		parse(&p, c[i].args);
+		if (p.nqmp != c[i].n)
+			fail_msg("%s: %u", c[i].args, p.nqmp);
+		if (!p.nqmp)
+			continue;
+		dp_qmp_addr_str(&p.qmp[0], where, sizeof(where));
+		if (p.qmp[0].family != c[i].family || strcmp(where, c[i].where) || p.qmp[0].pid != 4711)
+			fail_msg("%s: %s", c[i].args, where);
+	}
+}
+
+static void blind_writers(void **state)
+{
+	static const struct {
+		const char *args;
+		uint32_t bits;
+	} c[] = {
+		{ "q|-nodefaults", 0 },
+		{ "q|-m|64", DP_BLIND_DMA },
+		{ "q|-nodefaults|-device|isa-debug-exit", 0 },
+		{ "q|-nodefaults|-device|VGA,id=x", 0 },
+		{ "q|-nodefaults|-drive|file=x,if=none,id=d", 0 },
+		{ "q|-nodefaults|-drive|file=x", DP_BLIND_DMA },
+		{ "q|-nodefaults|-drive|if=pflash,file=x", 0 },
+		{ "q|-nodefaults|-device|virtio-blk-pci,drive=d", DP_BLIND_DMA },
+		{ "q|-nodefaults|-device|driver=e1000", DP_BLIND_DMA },
+		{ "q|-nodefaults|-hda|x", DP_BLIND_DMA },
+		{ "q|-nodefaults|-netdev|tap,id=n,vhost=on|-device|virtio-net-pci,netdev=n",
+		  DP_BLIND_DMA | DP_BLIND_VHOST_KERNEL },
+		{ "q|-nodefaults|-netdev|tap,id=n,vhost=off", 0 },
+		{ "q|-nodefaults|-netdev|tap,id=n,fd=3,vhostfd=4", DP_BLIND_VHOST_KERNEL },
+		{ "q|-nodefaults|-netdev|{\"type\":\"tap\",\"vhost\":true,\"id\":\"n\"}", DP_BLIND_VHOST_KERNEL },
+		{ "q|-nodefaults|-netdev|{\"type\":\"tap\",\"vhost\":false,\"id\":\"n\"}", 0 },
+		{ "q|-nodefaults|-netdev|{\"type\":\"vhost-user\"}", DP_BLIND_VHOST_USER },
+		{ "q|-nodefaults|-netdev|vhost-user,chardev=c", DP_BLIND_VHOST_USER },
+		{ "q|-nodefaults|-netdev|type=vhost-vdpa,vhostdev=/dev/vhost-vdpa-0", DP_BLIND_VHOST_KERNEL },
+		{ "q|-nodefaults|-device|vhost-user-fs-pci,chardev=c", DP_BLIND_VHOST_USER },
+		{ "q|-nodefaults|-device|vhost-vsock-pci,guest-cid=3", DP_BLIND_VHOST_KERNEL },
+		{ "q|-nodefaults|-device|vfio-pci,host=0:1", DP_BLIND_VFIO },
+		{ "q|-nodefaults|-device|{\"driver\":\"vfio-pci\",\"host\":\"0:1\"}", DP_BLIND_VFIO },
+		{ "q|-nodefaults|-device|{\"driver\":5}", DP_BLIND_DMA }, /* not understood: on the safe side */
+		{ "q|-nodefaults|-device|{[[[", 0 },			  /* QEMU would not have started */
+		{ "q|-nodefaults|-nic|none", 0 },
+		{ "q|-nodefaults|-nic|user,model=e1000", DP_BLIND_DMA },
+		{ "q|-nodefaults|-device", 0 },
+	};
+	struct dp_proc p;
+
+	for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		parse(&p, c[i].args);
+		if (p.blind != c[i].bits)
+			fail_msg("%s: %#x, want %#x", c[i].args, p.blind, c[i].bits);
+	}
+}
+
+static void thread_names(void **state)
+{
+	static const struct {
+		const char *comm;
+		enum dp_thread_kind kind;
+		int index;
+	} c[] = {
+		{ "CPU 0/KVM", DP_THREAD_VCPU, 0 },
+		{ "CPU 255/KVM", DP_THREAD_VCPU, 255 },
+		{ "CPU 0/TCG", DP_THREAD_OTHER, -1 },
+		{ "CPU /KVM", DP_THREAD_OTHER, -1 },
+		{ "CPU -1/KVM", DP_THREAD_OTHER, -1 },
+		{ "CPU 0/KVMx", DP_THREAD_OTHER, -1 },
+		{ "CPU 0/", DP_THREAD_OTHER, -1 },
+		{ "CPU 99999999999/", DP_THREAD_OTHER, -1 },
+		{ "live_migration", DP_THREAD_MIGRATION, -1 },
+		{ "mig/src/main", DP_THREAD_MIGRATION, -1 },
+		{ "mig/src/mainx", DP_THREAD_OTHER, -1 },
+		{ "multifdsend_3", DP_THREAD_MULTIFD, 3 },
+		{ "mig/src/send_12", DP_THREAD_MULTIFD, 12 },
+		{ "get_dirtyrate", DP_THREAD_DIRTYRATE, -1 },
+		{ "mig/dirtyrate", DP_THREAD_DIRTYRATE, -1 },
+		{ "kvm-reaper", DP_THREAD_REAPER, -1 },
+		{ "qemu-system-x86", DP_THREAD_OTHER, -1 },
+		{ "", DP_THREAD_OTHER, -1 },
+	};
+
+	for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		int index = -7;
+		enum dp_thread_kind k = dp_thread_classify(c[i].comm, &index);
+
+		if (k != c[i].kind || index != c[i].index)
+			fail_msg("%s: %s %d", c[i].comm, dp_thread_kind_name(k), index);
+	}
+}
+
+static void *idle(void *arg)
+{
+	*(volatile pid_t *)arg = (pid_t)syscall(SYS_gettid);
+	for (;;)
+		pause();
+	return NULL;
+}
+
+static void expect(pid_t pid, int err, const char *says)
+{
+	struct dp_proc p;
+
+	int got = dp_proc_open(pid, &p);
+
+	if (got != err)
+		fail_msg("%d: %d, want %d: %s", pid, got, err, p.msg);
+	if (!strstr(p.msg, says))
+		fail_msg("%d: %s", pid, p.msg);
+	assert_true(p.pidfd == -1 && p.dirfd == -1);
+}
+
+static void no_vm(void **state)
+{
+	volatile pid_t tid = 0;
+	pthread_t thread;
+	siginfo_t info;
+	pid_t pid;
+
+	expect(0, -EINVAL, "not a process id");
+	expect(-1, -EINVAL, "not a process id");
+	expect(4194304 + 7, -ESRCH, "no process");
+	expect(getpid(), -ENXIO, "no KVM guest");
+	assert_int_equal(pthread_create(&thread, NULL, idle, (void *)&tid), 0);
+	while (!tid)
+		usleep(1000);
+	expect(tid, -ESRCH, "is a thread of process");
+	pthread_cancel(thread);
+	pthread_join(thread, NULL);
+	/* a zombie, then nothing */
+	pid = fork();
+	if (!pid)
+		_exit(0);
+	assert_int_equal(waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT), 0);
+	expect(pid, -ESRCH, "has exited");
+	waitpid(pid, NULL, 0);
+	expect(pid, -ESRCH, "no process");
+	/* another user's process */
+	if (!geteuid()) {
+		int status;
+
+		pid = fork();
+		if (!pid) {
+			struct dp_proc p;
+
+			if (setgid(65534) || setuid(65534))
+				_exit(9);
+			_exit(dp_proc_open(1, &p) == -EPERM && strstr(p.msg, "permission") ? 0 : 1);
+		}
+		waitpid(pid, &status, 0);
+		assert_int_equal(status, 0);
+	}
+}
+
+struct seen {
+	pid_t pid;
+	int times, all;
+};
+
+static int see(void *ctx, const struct dp_proc *p)
+{
+	struct seen *s = ctx;
+
+	s->all++;
+	s->times += p->pid == s->pid && p->nvcpus == 2 && !strcmp(p->name, "dp,test");
+	return 0;
+}
+
+static int stop_at_once(void *ctx, const struct dp_proc *p)
+{
+	(*(int *)ctx)++;
+	return -ECANCELED;
+}
+
+static pid_t run_qemu(const char *accel)
+{
+	pid_t pid = fork();
+
+	if (!pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* QEMU blocks SIGALRM */
+		if (!freopen("/dev/null", "w", stderr))
+			_exit(126);
+		execlp("qemu-system-x86_64", "qemu-system-x86_64", "-name", "guest=dp,,test,debug-threads=on",
+		       "-nodefaults", "-display", "none", "-m", "64", "-smp", "2", "-accel", accel, "-qmp",
+		       "unix:/nonexistent/never,server=off,reconnect=1000", (char *)NULL);
+		_exit(127);
+	}
+	return pid;
+}
+
+/* Waits until QEMU has come as far as its vCPU threads. */
+static int open_started(pid_t pid, struct dp_proc *p)
+{
+	int err = -1;
+
+	for (int i = 0; i < 100; i++) {
+		err = dp_proc_open(pid, p);
+		if (!err && p->nvcpus == 2)
+			return 0;
+		if (!err)
+			dp_proc_close(p);
+		usleep(50000);
+	}
+	print_message("%s\n", p->msg);
+	return err ? err : -EAGAIN;
+}
+
+static void need_qemu(void)
+{
+	if (!access("/dev/kvm", R_OK | W_OK) && !system("command -v qemu-system-x86_64 >/dev/null"))
+		return;
+	print_message("[  SKIP    ] no /dev/kvm or no qemu-system-x86_64\n");
+	skip();
+}
+
+static void real_qemu(void **state)
+{
+	int seen_vcpus = 0, calls = 0, again, n = 0;
+	struct dp_thread *threads;
+	struct dp_proc p, dead;
+	struct seen s = { 0 };
+	uint32_t hidden;
+	size_t count;
+	pid_t pid;
+	FILE *f;
+
+	need_qemu();
+	pid = run_qemu("kvm");
+	assert_int_equal(open_started(pid, &p), 0);
+	assert_true(p.qemu && p.nvms == 1 && p.nvcpus == 2 && p.vm_fd > 2 && p.debug_threads);
+	assert_string_equal(p.name, "dp,test");
+	assert_string_equal(p.comm, "qemu-system-x86");
+	assert_int_equal(p.blind, 0);
+	assert_int_equal(p.nqmp, 0);
+	/* its own word for its version */
+	f = popen("qemu-system-x86_64 --version | sed -n '1s/.* version \\([0-9.]*\\).*/\\1/p' | tr -d '\\n'", "r");
+	char version[DP_NAME_LEN] = "";
+	if (fgets(version, sizeof(version), f))
+		n = pclose(f);
+	assert_int_equal(n, 0);
+	assert_string_equal(p.qemu_version, version);
+
+	sleep(1); /* CPU time comes in ticks of 10 ms */
+	assert_int_equal(dp_proc_threads(&p, &threads, &count), 0);
+	for (size_t i = 0; i < count; i++) {
+		assert_true(!i || threads[i].tid > threads[i - 1].tid);
+		if (threads[i].kind != DP_THREAD_VCPU)
+			continue;
+		seen_vcpus |= 1 << threads[i].index;
+		/* the firmware runs on the first vCPU */
+		assert_true(threads[i].index || threads[i].utime_ns + threads[i].stime_ns > 0);
+	}
+	assert_int_equal(seen_vcpus, 3);
+	free(threads);
+
+	s.pid = pid;
+	assert_int_equal(dp_proc_each_vm(see, &s, &hidden), 0);
+	assert_true(s.times == 1 && s.all >= 1);
+	assert_int_equal(dp_proc_each_vm(stop_at_once, &calls, NULL), -ECANCELED);
+	assert_int_equal(calls, 1);
+
+	/* the same without a pidfd, as on old kernels */
+	dead = p;
+	dead.pidfd = -1;
+	for (again = 0; again < 2; again++) {
+		struct dp_proc *w = again ? &dead : &p;
+
+		assert_true(dp_proc_alive(w));
+		assert_int_equal(dp_proc_wait(w, 60), 0);
+	}
+	kill(pid, SIGKILL);
+	assert_int_equal(dp_proc_wait(&p, 5000), 1);
+	assert_int_equal(dp_proc_wait(&dead, 5000), 1);
+	assert_false(dp_proc_alive(&dead));
+	waitpid(pid, NULL, 0);
+	assert_false(dp_proc_alive(&p));
+	assert_false(dp_proc_alive(&dead));
+	assert_int_equal(dp_proc_threads(&p, &threads, &count), -ESRCH);
+	dp_proc_close(&p);
+	dp_proc_close(&p);
+	dp_proc_close(NULL);
+}
+
+static void qemu_without_kvm(void **state)
+{
+	struct dp_proc p;
+	int err = 0;
+	pid_t pid;
+
+	need_qemu();
+	pid = run_qemu("tcg");
+	for (int i = 0; i < 100; i++) { /* until it has become a QEMU */
+		err = dp_proc_open(pid, &p);
+		if (p.qemu)
+			break;
+		usleep(50000);
+	}
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+	assert_int_equal(err, -ENXIO);
+	if (!strstr(p.msg, "QEMU that does not use KVM"))
+		fail_msg("%s", p.msg);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(options),	cmocka_unit_test(names),	cmocka_unit_test(qmp_sockets),
+		cmocka_unit_test(blind_writers), cmocka_unit_test(thread_names), cmocka_unit_test(no_vm),
+		cmocka_unit_test(real_qemu),	cmocka_unit_test(qemu_without_kvm),
+	};
+
+	return cmocka_run_group_tests_name("proc", tests, NULL, NULL);
+}
