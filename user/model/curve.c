@@ -35,6 +35,7 @@ static void drop_regions(struct dp_curve *c)
 			free(c->size[s].set[r].v);
 		free(c->size[s].set);
 		free(c->size[s].all_set.v);
+		free(c->size[s].whole.v);
 		free(c->size[s].tab.t);
 	}
 	free(c->region);
@@ -127,9 +128,9 @@ static int new_table(struct dp_table *tab, const struct dp_size_data *d, uint32_
 		for (i = 0; i < DP_GRID_SUB; i++)
 			t[n++] = lo + (hi - lo) * i / DP_GRID_SUB;
 	}
-	n += d->all_set.n ? dp_windows_list(&d->all_set, 1, false, t + n, DP_BINS) :
-	     d->set	  ? dp_windows_list(d->set, nregions, false, t + n, DP_BINS) :
-			    0;
+	n += d->all_set.n ? dp_windows_list(&d->all_set, 1, false, t + n, DP_BINS)
+	     : d->set	  ? dp_windows_list(d->set, nregions, false, t + n, DP_BINS)
+			  : 0;
 	t[n++] = (double)dp_bin_lo(DP_BINS) * 1e-9;
 	qsort(t, n, sizeof(*t), ascending);
 	for (i = 1, k = 1; i < n; i++) {
@@ -145,7 +146,8 @@ static int new_table(struct dp_table *tab, const struct dp_size_data *d, uint32_
 }
 
 /* Anchors win as far as they reach; beyond, windows narrow what anchors alone would leave open. */
-static struct dp_est joined(const struct dp_curve *c, enum dp_size size, double t, struct dp_est w, bool windowed)
+static struct dp_est joined(const struct dp_curve *c, enum dp_size size, double t, struct dp_est w,
+			    bool windowed)
 {
 	struct dp_est a = dp_ages_eval(c, size, t);
 	double n = c->blocks[size];

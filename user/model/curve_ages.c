@@ -14,8 +14,7 @@
 #include "model/curve_impl.h"
 
 #define MIN_EXPOSURE   0.25 /* anchors: below it a bin says too little to extend the reach */
-#define TRUSTED        4.0 /* anchors and batches from which their spread is believed */
-#define RESOLUTION     (1.0 / 64) /* of U, each way: stamps, and anchors unevenly spread within a bin */
+#define TRUSTED	       4.0  /* anchors and batches from which their spread is believed */
 #define MAX_CORRECTION 64.0
 
 static double bin_seconds(uint32_t b)
@@ -76,7 +75,8 @@ static void level_weights(const struct dp_snapshot *s, double *weight)
 	double aged[DP_LEVELS] = { 0 }, passed;
 	uint32_t i;
 
-	passed = s->logged_ns ? (double)s->logged_ns : (s->t1_ns > s->t0_ns ? (double)(s->t1_ns - s->t0_ns) : 0);
+	passed = s->logged_ns ? (double)s->logged_ns
+			      : (s->t1_ns > s->t0_ns ? (double)(s->t1_ns - s->t0_ns) : 0);
 	for (i = 0; i < s->nexposures; i++) {
 		const struct dp_exposure *x = &s->exposures[i];
 
@@ -190,7 +190,8 @@ static uint32_t jackknife(const struct dp_curve *c, const struct dp_size_data *d
 
 			any = any || e > 0.0;
 			if (left > 0.1 && e > 0.0)
-				diff += (count[b] - pick(c, &d->batch[k], b)) / left - count[b] / c->expo_of[b];
+				diff += (count[b] - pick(c, &d->batch[k], b)) / left -
+					count[b] / c->expo_of[b];
 			sum[b + 1] += diff;
 			sq[b + 1] += diff * diff;
 		}
@@ -336,7 +337,7 @@ static double steepest_tail(const struct dp_size_data *d, double hi_end)
 	double end = bin_seconds(n), best = hi_end / end;
 
 	for (i = 1; i < n; i++) {
-		double lo = d->mid.u[i] * (1.0 - RESOLUTION) - d->rel[i];
+		double lo = d->mid.u[i] * (1.0 - DP_RESOLUTION) - d->rel[i];
 
 		best = fmin(best, (hi_end - fmax(0.0, lo)) / (end - bin_seconds(i)));
 	}
@@ -352,7 +353,7 @@ struct dp_est dp_ages_eval(const struct dp_curve *c, enum dp_size size, double t
 	if (!d->mid.n || !(t > 0.0))
 		return e;
 	e.mid = dp_edges_eval(&d->mid, inside);
-	half = at_edge(d->rel, d->mid.n, inside) + RESOLUTION * e.mid;
+	half = at_edge(d->rel, d->mid.n, inside) + DP_RESOLUTION * e.mid;
 	e.lo = fmax(0.0, e.mid - half);
 	e.hi = e.mid + half + dp_edges_kink(&d->mid, inside) + c->blind;
 	if (t > end) {
@@ -373,7 +374,7 @@ struct dp_est dp_ages_region_eval(const struct dp_curve *c, uint32_t region, dou
 	scale = at_edge(c->size[DP_4K].se_scale, c->nedges, inside);
 	e.mid = g ? dp_edges_eval(g, inside) : 0.0;
 	/* Beside the floor: one page an anchor, so that a region without a write is not "clean for ever". */
-	half = scale * sqrt(fmax(e.mid, 1.0)) + RESOLUTION * e.mid;
+	half = scale * sqrt(fmax(e.mid, 1.0)) + DP_RESOLUTION * e.mid;
 	e.lo = fmax(0.0, e.mid - half);
 	total = dp_edges_eval(&c->size[DP_4K].mid, inside);
 	e.hi = e.mid + half + (g ? dp_edges_kink(g, inside) : 0.0);

@@ -11,10 +11,12 @@
 
 #include "dirtyprof/curve.h"
 
-#define DP_BATCHES   16  /* for the jackknife; snapshots go round */
-#define DP_Z90       1.2815515655446004 /* standard normal quantile of 0.9 */
-#define DP_GRID_SUB  4 /* points a bin in a fitted table */
-#define DP_MAX_KNOTS 128 /* window lengths kept apart in one set */
+#define DP_BATCHES     16		  /* for the jackknife; snapshots go round */
+#define DP_Z90	       1.2815515655446004 /* standard normal quantile of 0.9 */
+#define DP_RESOLUTION  (1.0 / 64) /* of U, each way: stamps, and start points unevenly spread within a bin */
+#define DP_GRID_SUB    4	  /* points a bin in a fitted table */
+#define DP_MAX_KNOTS   192	  /* window lengths kept apart in one set */
+#define DP_SAME_LENGTH 1.03	  /* windows whose lengths differ by less are one point */
 
 /*
  * Two sums a bin. low: only the shortest level that covers the bin, whose anchors are the most and never
@@ -26,21 +28,20 @@ struct dp_bins_pair {
 
 /* U at bin edges for one set of counts, from anchors. */
 struct dp_edges {
-	uint32_t n;                    /* edges with a value: bins 0 .. n-1 were exposed; 0 = nothing */
-	double u[DP_BINS + 1];         /* at dp_bin_lo(i), i = 0 .. n */
+	uint32_t n;	       /* edges with a value: bins 0 .. n-1 were exposed; 0 = nothing */
+	double u[DP_BINS + 1]; /* at dp_bin_lo(i), i = 0 .. n */
 };
 
 /* Windows of one length (within a bin's width) of one region, each arming once. */
 struct dp_wbin {
 	uint32_t bin;
-	uint32_t n;                    /* armings */
+	uint32_t n; /* armings */
 	uint32_t last_arming;
-	bool synced;                   /* user space itself had at least one of them */
-	bool peeked;                   /* at least one was a peek */
-	double armed, dirty;           /* blocks, summed */
-	double ap2;                    /* sum of armed * (dirty / armed)^2 */
-	double lo_s, hi_s;             /* sums of armed * t_lo, armed * t_hi */
-	double tmin, tmax;             /* seconds */
+	bool peek;	     /* dirtyprof looked itself; else user space got the log */
+	double armed, dirty; /* blocks, summed */
+	double ap2;	     /* sum of armed * (dirty / armed)^2 */
+	double lo_s, hi_s;   /* sums of armed * t_lo, armed * t_hi */
+	double tmin, tmax;   /* seconds */
 };
 
 struct dp_wset {
@@ -54,13 +55,13 @@ struct dp_wset {
  */
 struct dp_bound {
 	double tlo, thi, l, h;
-	double right, left;            /* steepest slopes away from (tlo, h) that the other points allow */
+	double right, left; /* steepest slopes away from (tlo, h) that the other points allow */
 };
 
 struct dp_hull {
 	struct dp_bound *p;
 	uint32_t n;
-	double *vt, *vu;               /* vertices of the lower bound (least concave majorant of the l) */
+	double *vt, *vu; /* vertices of the lower bound (least concave majorant of the l) */
 	uint32_t nv;
 };
 
@@ -72,21 +73,22 @@ struct dp_wfit {
 
 /* How much windows of one length differ, over all regions of a size. */
 struct dp_wnoise {
-	double effect;                 /* variance between armings / binomial variance, >= 1 */
-	double dof;                    /* behind it; 0: no window was ever repeated */
-	double share;                  /* binomial errors added as independent / added straight, <= 1 */
+	double effect; /* variance between armings / binomial variance, >= 1 */
+	double dof;    /* behind it; 0: no window was ever repeated */
+	double share;  /* binomial errors added as independent / added straight, <= 1 */
 };
 
 struct dp_table {
 	uint32_t n;
-	double *t, *lo, *mid, *hi;     /* one allocation, at t */
+	double *t, *lo, *mid, *hi; /* one allocation, at t */
 };
 
 struct dp_size_data {
 	struct dp_bins_pair batch[DP_BATCHES]; /* weighted first dirtyings */
-	bool aged;                     /* some age was seen */
-	struct dp_wset all_set;        /* windows of the whole VM (DP_REGION_ALL) */
-	struct dp_wset *set;           /* by region; NULL until a window of this size came */
+	bool aged;			       /* some age was seen */
+	struct dp_wset all_set;		       /* windows of the whole VM (DP_REGION_ALL) */
+	struct dp_wset whole;		       /* looks at all regions at windows of one length, added up */
+	struct dp_wset *set;		       /* by region; NULL until a window of this size came */
 	/* the fit */
 	bool known;
 	double reach, blocks;
@@ -94,13 +96,13 @@ struct dp_size_data {
 	struct dp_est rate;
 	/* by edge, from the anchors */
 	struct dp_edges mid;
-	double se_scale[DP_BINS + 1];  /* quantile x sqrt(design effect / anchors): band = this x sqrt(U) */
-	double rel[DP_BINS + 1];       /* half band of the anchored total, without resolution and blind */
+	double se_scale[DP_BINS + 1]; /* quantile x sqrt(design effect / anchors): band = this x sqrt(U) */
+	double rel[DP_BINS + 1];      /* half band of the anchored total, without resolution and blind */
 };
 
 struct dp_region_data {
-	struct dp_bins_pair *ages;     /* NULL until an age came */
-	struct dp_edges *edges;        /* the fit */
+	struct dp_bins_pair *ages; /* NULL until an age came */
+	struct dp_edges *edges;	   /* the fit */
 	struct dp_wfit *wfit;
 };
 
@@ -111,23 +113,23 @@ struct dp_curve {
 	uint32_t adds;
 	/* exposure of anchors, common to all sizes and regions */
 	struct dp_bins_pair expo[DP_BATCHES]; /* anchors, weighted */
-	struct dp_bins_pair expo_sq;          /* anchors, weighted twice: for the effective number */
+	struct dp_bins_pair expo_sq;	      /* anchors, weighted twice: for the effective number */
 	double blind_sum, blind_weight;
 	bool exposed;
 	struct dp_size_data size[DP_SIZES];
 	struct dp_region_data *region;
 	/* the fit */
 	bool fitted;
-	uint32_t nedges;               /* bins 0 .. nedges-1 were exposed */
-	double expo_of[DP_BINS];       /* the exposure used */
-	double anchors[DP_BINS];       /* effective number of anchors behind it */
+	uint32_t nedges;	 /* bins 0 .. nedges-1 were exposed */
+	double expo_of[DP_BINS]; /* the exposure used */
+	double anchors[DP_BINS]; /* effective number of anchors behind it */
 	bool use_all[DP_BINS];
 	double region_scale[DP_BINS + 1]; /* by edge: whole / sum of the regions' own fits */
 	double blind;
 };
 
 /* --- curve_band.c: pure numerics --- */
-double dp_student90(double dof);       /* 0.9 quantile of Student's t; dof >= 1 */
+double dp_student90(double dof); /* 0.9 quantile of Student's t; dof >= 1 */
 void dp_pava_slopes(const double *count, const double *expo, uint32_t n, double *u, double cap);
 int dp_hull_build(struct dp_hull *h, const struct dp_bound *p, uint32_t n);
 void dp_hull_free(struct dp_hull *h);
@@ -148,11 +150,13 @@ double dp_ages_reach(const struct dp_curve *c, enum dp_size size);
 /* --- curve_windows.c --- */
 int dp_windows_check(const struct dp_snapshot *s);
 int dp_windows_add(struct dp_curve *c, const struct dp_snapshot *s);
+uint32_t dp_windows_list(const struct dp_wset *set, uint32_t n, bool synced, double *t, uint32_t max);
+
+/* --- curve_wfit.c --- */
 struct dp_wnoise dp_windows_noise(const struct dp_wset *set, const double *cap, uint32_t n);
 int dp_wfit_build(struct dp_wfit *f, const struct dp_wset *s, double cap, struct dp_wnoise noise);
 void dp_wfit_free(struct dp_wfit *f);
 struct dp_est dp_wfit_eval(const struct dp_wfit *f, double t);
 int dp_windows_fit_size(struct dp_curve *c, enum dp_size size, struct dp_table *tab);
-uint32_t dp_windows_list(const struct dp_wset *set, uint32_t n, bool synced, double *t, uint32_t max);
 
 #endif

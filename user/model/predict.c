@@ -10,8 +10,8 @@
 
 #include "model/predict_impl.h"
 
-#define NQ        5
-#define NGRID     (NQ * NQ)
+#define NQ	  5
+#define NGRID	  (NQ * NQ)
 #define MAX_PAGES 0x1p52
 
 /* Quantiles of 0.1, 0.3, 0.5, 0.7, 0.9: the middles of five equally likely fifths. */
@@ -137,7 +137,8 @@ static void run_grid(const struct dp_link *link, struct dp_sim_in *in, bool link
 	}
 }
 
-static void run_middle(const struct dp_link *link, struct dp_sim_in *in, struct grid *g, struct dp_prediction *out)
+static void run_middle(const struct dp_link *link, struct dp_sim_in *in, struct grid *g,
+		       struct dp_prediction *out)
 {
 	struct dp_sim_out mid = { .rounds = out->round };
 
@@ -235,8 +236,8 @@ static enum dp_verdict judge(const struct dp_curve *c, const struct grid *g, dou
 int dp_predict(const struct dp_curve *c, const struct dp_link *link, const struct dp_plan *plan,
 	       struct dp_prediction *out)
 {
-	const double zs[] = { quantile[0], quantile[1], quantile[2], quantile[3], quantile[4],
-			      -DP_Z90 / M_SQRT2, DP_Z90 / M_SQRT2 };
+	const double zs[] = { quantile[0], quantile[1],	      quantile[2],     quantile[3],
+			      quantile[4], -DP_Z90 / M_SQRT2, DP_Z90 / M_SQRT2 };
 	struct dp_sim_in in = { .plan = plan };
 	struct dp_est bs;
 	bool link_spreads;
@@ -281,7 +282,8 @@ bool dp_simulate(const struct dp_curve *c, const struct dp_link *link, const str
 
 	*total = *downtime = HUGE_VAL;
 	*nrounds = 0;
-	if (!c || !link || !plan || isnan(zu) || isnan(zb) || dp_plan_check(link, plan) || link->rounds.mid <= 0.0)
+	if (!c || !link || !plan || isnan(zu) || isnan(zb) || dp_plan_check(link, plan) ||
+	    link->rounds.mid <= 0.0)
 		return false;
 	zu = fmin(DP_Z90, fmax(-DP_Z90, zu));
 	zb = fmin(DP_Z90, fmax(-DP_Z90, zb));

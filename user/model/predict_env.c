@@ -19,17 +19,24 @@ static double tab_time(uint32_t i)
 }
 
 /*
- * Where t lies in the table: *i and the part of the way to *i + 1. The grid is straight in the mantissa, so
- * that index and part can be read off a double's bits; this is the innermost step of every simulation.
+ * The grid is straight in the mantissa, so that index and part can be read off a double's bits; this is the
+ * innermost step of every simulation.
  */
-static void tab_locate(double t, uint32_t *i, double *part)
+void dp_tab_locate(double t, uint32_t *i, double *part)
 {
-	uint64_t bits, frac;
+	uint64_t bits;
 
-	memcpy(&bits, &t, sizeof(bits));
-	*i = (uint32_t)((bits >> 47) - ((uint64_t)(1023 + DP_TAB_MIN_E) << 5));
-	frac = bits & ((1ULL << 47) - 1);
-	*part = (double)frac * 0x1p-47;
+	if (!(t >= 0x1p-20)) {
+		*i = 0;
+		*part = 0.0;
+	} else if (t >= 0x1p24) {
+		*i = DP_TAB_N - 2;
+		*part = 1.0;
+	} else {
+		memcpy(&bits, &t, sizeof(bits));
+		*i = (uint32_t)((bits >> 47) - ((uint64_t)(1023 + DP_TAB_MIN_E) << 5));
+		*part = (double)(bits & ((1ULL << 47) - 1)) * 0x1p-47;
+	}
 }
 
 double dp_tab_eval(const double *u, double t)
@@ -41,9 +48,7 @@ double dp_tab_eval(const double *u, double t)
 		return 0.0;
 	if (t < 0x1p-20)
 		return u[0] * (t / 0x1p-20);
-	if (t >= 0x1p24)
-		return u[DP_TAB_N - 1];
-	tab_locate(t, &i, &part);
+	dp_tab_locate(t, &i, &part);
 	return u[i] + (u[i + 1] - u[i]) * part;
 }
 

@@ -11,50 +11,52 @@
 #define DP_Z90 1.2815515655446004 /* standard normal quantile of 0.9 */
 
 /* The tabulated U: 32 points an octave from 2^-20 s (1 us) to 2^24 s (half a year), straight between. */
-#define DP_TAB_SUB    32
-#define DP_TAB_MIN_E  (-20)
-#define DP_TAB_MAX_E  24
-#define DP_TAB_N      ((DP_TAB_MAX_E - DP_TAB_MIN_E) * DP_TAB_SUB + 1)
+#define DP_TAB_SUB   32
+#define DP_TAB_MIN_E (-20)
+#define DP_TAB_MAX_E 24
+#define DP_TAB_N     ((DP_TAB_MAX_E - DP_TAB_MIN_E) * DP_TAB_SUB + 1)
 /* The shares that segments have in U: 2 points an octave. */
 #define DP_SHARE_STEP 16
 #define DP_SHARE_N    ((DP_TAB_N - 1) / DP_SHARE_STEP + 1)
 #define DP_SEGMENTS   16
-#define DP_NZ         8
+#define DP_NZ	      8
 
 /*
  * Memory in the order in which it is sent, cut into at most DP_SEGMENTS segments, and U by quantile. A chunk
  * is what one CLEAR re-arms; a segment is either part of a chunk or several.
  */
 struct dp_env {
-	uint32_t n;                    /* segments */
+	uint32_t n; /* segments */
 	double pages[DP_SEGMENTS];
-	uint32_t chunk[DP_SEGMENTS];   /* number of the chunk it lies in */
-	double chunk_part[DP_SEGMENTS];/* chunk / segment where a segment holds several, else 1 */
-	bool lazy;                     /* chunks are re-armed as they are sent; else all at the sync */
-	bool even;                     /* every segment has the same share of U, at any t */
+	uint32_t chunk[DP_SEGMENTS];	/* number of the chunk it lies in */
+	double chunk_part[DP_SEGMENTS]; /* chunk / segment where a segment holds several, else 1 */
+	bool lazy;			/* chunks are re-armed as they are sent; else all at the sync */
+	bool even;			/* every segment has the same share of U, at any t */
 	double share[DP_SHARE_N][DP_SEGMENTS];
-	double total;                  /* pages */
+	double total; /* pages */
 	uint32_t nz;
 	double z[DP_NZ];
-	double u[DP_NZ][DP_TAB_N];     /* U at quantile z[i] */
+	double u[DP_NZ][DP_TAB_N]; /* U at quantile z[i] */
 };
 
 /* z: quantiles to tabulate, n <= DP_NZ. NULL: out of memory. Freed with free(). */
 struct dp_env *dp_env_new(const struct dp_curve *c, const struct dp_plan *plan, const double *z, uint32_t n);
+/* t lies at *part of the way from point *i to *i + 1; the ends stand for what is beyond them. */
+void dp_tab_locate(double t, uint32_t *i, double *part);
 double dp_tab_eval(const double *u, double t);
 
 struct dp_sim_in {
 	const struct dp_env *env;
-	const double *u;               /* one of env->u */
-	double b, bs, exit;            /* bytes/s: rounds, switchover, in QEMU's exit test */
+	const double *u;    /* one of env->u */
+	double b, bs, exit; /* bytes/s: rounds, switchover, in QEMU's exit test */
 	const struct dp_plan *plan;
 };
 
 struct dp_sim_out {
 	bool converges;
-	double total, downtime;        /* HUGE_VAL where it does not */
-	uint32_t nrounds;              /* syncs that ended a round; may exceed DP_MAX_ROUNDS */
-	struct dp_round *rounds;       /* NULL, or room for DP_MAX_ROUNDS: the first ones */
+	double total, downtime;	 /* HUGE_VAL where it does not */
+	uint32_t nrounds;	 /* syncs that ended a round; may exceed DP_MAX_ROUNDS */
+	struct dp_round *rounds; /* NULL, or room for DP_MAX_ROUNDS: the first ones */
 };
 
 void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out);

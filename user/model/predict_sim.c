@@ -11,35 +11,35 @@
 
 #include "model/predict_impl.h"
 
-#define STEP       0.05 /* seconds of sending between two looks at the threshold (QEMU's MAX_WAIT) */
+#define STEP	   0.05 /* seconds of sending between two looks at the threshold (QEMU's MAX_WAIT) */
 #define MAX_SYNCS  4000u
 #define STEP_SYNCS 256u /* after so many syncs the step doubles: a long pass needs no finer look */
 #define MAX_TIME   1e8
-#define STALLED    0.002 /* a pass that lowers the least pending by a smaller share of it leads nowhere */
+#define STALLED	   0.002 /* a pass that lowers the least pending by a smaller share of it leads nowhere */
 
 /* When a part of memory was last sent. Times in seconds from the start of the simulation. */
 struct rec {
-	double rearmed;                /* its pages that were sent then are armed since */
-	double sync;                   /* the sync before: its other pages count from here */
-	double window;                 /* how long the pages that were sent had had to be dirtied */
+	double rearmed; /* its pages that were sent then are armed since */
+	double sync;	/* the sync before: its other pages count from here */
+	double window;	/* how long the pages that were sent had had to be dirtied */
 };
 
 struct sim {
 	const struct dp_sim_in *in;
 	const struct dp_env *env;
-	double k;                      /* share of time that the throttle leaves the guest */
+	double k; /* share of time that the throttle leaves the guest */
 	double now, last_sync;
 	struct rec rec[DP_SEGMENTS];
-	bool first[DP_SEGMENTS];       /* never sent yet */
-	double pend[DP_SEGMENTS];      /* in QEMU's bitmap and not yet sent; of the current one: ahead */
-	uint32_t cur;                  /* segment being sent */
-	double done;                   /* share of it that was passed */
-	struct rec part;               /* sums over that share, weighted by it */
-	double part_weight, behind;    /* behind: pending in that share */
+	bool first[DP_SEGMENTS];    /* never sent yet */
+	double pend[DP_SEGMENTS];   /* in QEMU's bitmap and not yet sent; of the current one: ahead */
+	uint32_t cur;		    /* segment being sent */
+	double done;		    /* share of it that was passed */
+	struct rec part;	    /* sums over that share, weighted by it */
+	double part_weight, behind; /* behind: pending in that share */
 	uint32_t chunk;
-	double entered;                /* when the current chunk was entered */
-	uint32_t passes;               /* through all of memory */
-	double zero_share;             /* of pages not yet sent */
+	double entered;	   /* when the current chunk was entered */
+	uint32_t passes;   /* through all of memory */
+	double zero_share; /* of pages not yet sent */
 };
 
 static double segment_u(const struct sim *s, uint32_t g, double t)
@@ -53,9 +53,9 @@ static double segment_u(const struct sim *s, uint32_t g, double t)
 	u = dp_tab_eval(s->in->u, t);
 	if (s->env->even)
 		return fmin(s->env->pages[g], u / s->env->n);
-	part = (log2(fmin(fmax(t, 0x1p-20), 0x1p23)) - DP_TAB_MIN_E) * (DP_TAB_SUB / DP_SHARE_STEP);
-	i = (uint32_t)part;
-	part -= i;
+	dp_tab_locate(t, &i, &part);
+	part = (i % DP_SHARE_STEP + part) / DP_SHARE_STEP;
+	i /= DP_SHARE_STEP;
 	u *= s->env->share[i][g] * (1.0 - part) + s->env->share[i + 1][g] * part;
 	return fmin(s->env->pages[g], u);
 }
@@ -218,8 +218,9 @@ static void resume(struct sim *s)
 	s->last_sync = -p->since_sync;
 	for (g = 0; g < s->env->n; g++) {
 		double when = s->last_sync + (at > 0.0 ? fmin(1.0, (g + 0.5) / at) : 0.0) * p->since_sync;
-		double share = first ? s->env->pages[g] / fmax(1.0, n) :
-				       segment_u(s, g, window) / fmax(1e-9, dp_tab_eval(s->in->u, s->k * window));
+		double share =
+			first ? s->env->pages[g] / fmax(1.0, n)
+			      : segment_u(s, g, window) / fmax(1e-9, dp_tab_eval(s->in->u, s->k * window));
 
 		s->first[g] = first;
 		s->rec[g] = (struct rec){ s->last_sync - window, s->last_sync - window, HUGE_VAL };

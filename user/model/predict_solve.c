@@ -5,11 +5,11 @@
 
 #include "model/predict_impl.h"
 
-#define MIN_LIMIT   1e-3 /* QEMU's limit is in whole milliseconds */
-#define FINE        0.004 /* searches end when the answer is known to this share of itself */
-#define MAX_SEARCH  24
-#define MAX_FACTOR  12 /* steps of 4 that a bandwidth is looked for in */
-#define MAX_BPS     1e15
+#define MIN_LIMIT    1e-3  /* QEMU's limit is in whole milliseconds */
+#define FINE	     0.004 /* searches end when the answer is known to this share of itself */
+#define MAX_SEARCH   24
+#define MAX_FACTOR   12 /* steps of 4 that a bandwidth is looked for in */
+#define MAX_BPS	     1e15
 #define MAX_THROTTLE 0.99
 
 static bool converges(const struct dp_sim_in *in, struct dp_sim_out *out)

@@ -1,0 +1,534 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* The curve against guests whose U(t) is known by arithmetic. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <cmocka.h>
+
+#include "sim_probe.h"
+
+static const double instants[] = { 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0 };
+#define NINSTANTS (sizeof(instants) / sizeof(instants[0]))
+
+struct guest_case {
+	const char *name;
+	struct sim_tier tier[2];
+	uint32_t ntiers;
+	double start, end;
+	uint32_t ring;
+	double width; /* the half band may not exceed this share of U, from 50 ms on */
+};
+
+static const struct guest_case ring_cases[] = {
+	{ "uniform, fast",
+	  { { .kind = SIM_RANDOM, .first = 100, .pages = 24989, .rate = 125000 } },
+	  1,
+	  0,
+	  6,
+	  4096,
+	  0.05 },
+	{ "uniform, slow",
+	  { { .kind = SIM_RANDOM, .first = 0, .pages = 24989, .rate = 2500 } },
+	  1,
+	  0,
+	  20,
+	  4096,
+	  0.08 },
+	{ "two tiers",
+	  { { .kind = SIM_RANDOM, .first = 0, .pages = 1009, .rate = 50450 },
+	    { .kind = SIM_RANDOM, .first = 20000, .pages = 30011, .rate = 6002 } },
+	  2,
+	  0,
+	  12,
+	  8192,
+	  0.06 },
+	{ "slow sweep",
+	  { { .kind = SIM_SWEEP, .first = 0, .pages = 30011, .rate = 5003 } },
+	  1,
+	  0,
+	  20,
+	  1000,
+	  0.06 },
+	{ "periodic rewrite",
+	  { { .kind = SIM_SWEEP, .first = 4096, .pages = 25343, .rate = 300000 } },
+	  1,
+	  0,
+	  6,
+	  4096,
+	  0.05 },
+	{ "uniform, seen from the middle",
+	  { { .kind = SIM_RANDOM, .first = 0, .pages = 24989, .rate = 50000 } },
+	  1,
+	  7,
+	  17,
+	  4096,
+	  0.05 },
+	{ "bursts",
+	  { { .kind = SIM_BURST, .first = 0, .pages = 9973, .rate = 26830.7, .burst = 0.05 } },
+	  1,
+	  0,
+	  20,
+	  65536,
+	  9.0 },
+};
+
+static void check_known(struct dp_curve *c, const struct sim_guest *g, const char *name, double width)
+{
+	struct dp_est before = { 0 };
+	uint32_t i, r;
+
+	assert_int_equal(dp_curve_fit(c), 0);
+	assert_true(dp_curve_known(c, DP_4K));
+	for (i = 0; i < NINSTANTS; i++) {
+		double t = instants[i], truth = sim_truth(g, t), sum = 0.0;
+		struct dp_est e = dp_curve_eval(c, DP_4K, t);
+
+		if (getenv("SHOW"))
+			print_message("%-30s t=%-5g truth %9.1f  band %9.1f %9.1f %9.1f\n", name, t, truth,
+				      e.lo, e.mid, e.hi);
+		assert_true(e.lo <= e.mid && e.mid <= e.hi);
+		assert_true(e.lo >= before.lo && e.mid >= before.mid && e.hi >= before.hi);
+		if (truth < e.lo || truth > e.hi)
+			fail_msg("%s: U(%g s) = %.1f is outside %.1f .. %.1f", name, t, truth, e.lo, e.hi);
+		if (t >= 0.05 && (e.hi - e.lo) / 2 > width * truth)
+			fail_msg("%s: band %.1f .. %.1f at %g s is wider than it should be", name, e.lo, e.hi,
+				 t);
+		for (r = 0; r < SIM_REGIONS; r++)
+			sum += dp_curve_region_eval(c, r, t).mid;
+		/* With windows the middle is only a guess between bounds; with anchors the parts make the whole. */
+		if (width < 1e8 && fabs(sum - e.mid) > 0.06 * e.mid + 3.0)
+			fail_msg("%s: regions add up to %.1f, not %.1f, at %g s", name, sum, e.mid, t);
+		before = e;
+	}
+}
+
+static void test_ring(void **state)
+{
+	uint32_t i;
+
+	for (i = 0; i < sizeof(ring_cases) / sizeof(ring_cases[0]); i++) {
+		const struct guest_case *k = &ring_cases[i];
+		struct sim_tier tier[2] = { k->tier[0], k->tier[1] };
+		struct sim_guest g = { tier, k->ntiers, 0x9E3779B97F4A7C15ULL + i };
+		struct sim_probe *p = sim_probe_new();
+		struct dp_curve *c = dp_curve_new();
+
+		assert_int_equal(sim_run_ring(p, &g, c, k->start, k->end, 1.0, k->ring), 0);
+		check_known(c, &g, k->name, k->width);
+		dp_curve_free(c);
+		free(p);
+	}
+	(void)state;
+}
+
+/*
+ * A slow sweep whose pages are re-armed by ring-full resets: every age runs from just after a page's own write to its next
+ * one, so nearly all ages are one period. Kaplan-Meier over them says that next to nothing is dirtied before.
+ */
+static void test_kaplan_meier_fails(void **state)
+{
+	struct sim_tier tier = { .kind = SIM_SWEEP, .first = 0, .pages = 30011, .rate = 30011 };
+	struct sim_guest g = { &tier, 1, 1 };
+	struct sim_probe *p = sim_probe_new();
+	struct dp_curve *c = dp_curve_new();
+	double survive = 1.0, at_risk = 0.0, naive, truth = sim_truth(&g, 0.5);
+	struct dp_est e;
+	uint32_t b;
+
+	assert_int_equal(sim_run_ring(p, &g, c, 0.0, 20.0, 50.0, 512), 0);
+	assert_int_equal(dp_curve_fit(c), 0);
+	for (b = 0; b < DP_BINS; b++)
+		at_risk += p->km[b];
+	/* The estimator as it stands in textbooks, over complete ages; N is what the guest has. */
+	for (b = 0; b < DP_BINS && dp_bin_hi(b) <= 500000000; b++) {
+		survive *= 1.0 - p->km[b] / at_risk;
+		at_risk -= p->km[b];
+	}
+	naive = 30011 * (1.0 - survive);
+	e = dp_curve_eval(c, DP_4K, 0.5);
+	assert_true(fabs(truth - 15005.5) < 0.01);
+	assert_true(naive < 0.2 * truth);
+	assert_true(e.lo <= truth && truth <= e.hi && fabs(e.mid - truth) < 0.02 * truth);
+	dp_curve_free(c);
+	free(p);
+	(void)state;
+}
+
+static const struct harvest_case {
+	struct guest_case guest;
+	double len[3];
+	uint32_t nlen, windows;
+	double peek;
+} harvest_cases[] = {
+	{ { "harvest: uniform, 1 s",
+	    { { .kind = SIM_RANDOM, .first = 0, .pages = 24989, .rate = 12500 } },
+	    1,
+	    0,
+	    0,
+	    0,
+	    0 },
+	  { 1.0 },
+	  1,
+	  8,
+	  0 },
+	{ { "harvest: uniform, three lengths",
+	    { { .kind = SIM_RANDOM, .first = 0, .pages = 24989, .rate = 12500 } },
+	    1,
+	    0,
+	    0,
+	    0,
+	    0 },
+	  { 0.3, 1.0, 4.0 },
+	  3,
+	  9,
+	  0 },
+	{ { "harvest: sweep with peeks",
+	    { { .kind = SIM_SWEEP, .first = 0, .pages = 30011, .rate = 8009 } },
+	    1,
+	    0,
+	    0,
+	    0,
+	    0 },
+	  { 2.0 },
+	  1,
+	  4,
+	  0.1 },
+	{ { "harvest: two tiers",
+	    { { .kind = SIM_RANDOM, .first = 0, .pages = 1009, .rate = 50450 },
+	      { .kind = SIM_RANDOM, .first = 20000, .pages = 30011, .rate = 6002 } },
+	    2,
+	    0,
+	    0,
+	    0,
+	    0 },
+	  { 1.0, 3.0 },
+	  2,
+	  6,
+	  0.25 },
+	{ { "harvest: periodic rewrite",
+	    { { .kind = SIM_SWEEP, .first = 100, .pages = 25343, .rate = 300000 } },
+	    1,
+	    0,
+	    0,
+	    0,
+	    0 },
+	  { 1.0 },
+	  1,
+	  5,
+	  0 },
+	{ { "harvest: one window",
+	    { { .kind = SIM_RANDOM, .first = 0, .pages = 24989, .rate = 12500 } },
+	    1,
+	    0,
+	    0,
+	    0,
+	    0 },
+	  { 2.0 },
+	  1,
+	  1,
+	  0 },
+	{ { "harvest: bursts",
+	    { { .kind = SIM_BURST, .first = 0, .pages = 9973, .rate = 3323.9, .burst = 0.05 } },
+	    1,
+	    0,
+	    0,
+	    0,
+	    0 },
+	  { 1.0 },
+	  1,
+	  12,
+	  0 },
+};
+
+static void test_harvest(void **state)
+{
+	uint32_t i;
+
+	for (i = 0; i < sizeof(harvest_cases) / sizeof(harvest_cases[0]); i++) {
+		const struct harvest_case *k = &harvest_cases[i];
+		struct sim_tier tier[2] = { k->guest.tier[0], k->guest.tier[1] };
+		struct sim_guest g = { tier, k->guest.ntiers, 0x94D049BB133111EBULL + i };
+		struct sim_probe *p = sim_probe_new();
+		struct dp_curve *c = dp_curve_new();
+
+		assert_int_equal(sim_run_harvest(p, &g, c, k->len, k->nlen, k->windows, k->peek), 0);
+		check_known(c, &g, k->guest.name, 1e9);
+		dp_curve_free(c);
+		free(p);
+	}
+	(void)state;
+}
+
+/* A curve from windows of a single region of n pages: length (s) and dirty pages, each its own arming. */
+static struct dp_curve *from_windows(uint64_t n, const double (*w)[2], uint32_t count)
+{
+	struct dp_vm vm = { .nregions = 1, .region_pages = &n };
+	struct dp_curve *c = dp_curve_new();
+	uint32_t i;
+
+	for (i = 0; i < count; i++) {
+		struct dp_window win = { .arming = i,
+					 .armed = n,
+					 .dirty = (uint64_t)w[i][1],
+					 .t_lo_ns = (uint64_t)(w[i][0] * 1e9),
+					 .t_hi_ns = (uint64_t)(w[i][0] * 1e9) };
+		struct dp_snapshot s = { .vm = &vm, .windows = &win, .nwindows = 1 };
+
+		assert_int_equal(dp_curve_add(c, &s), 0);
+	}
+	assert_int_equal(dp_curve_fit(c), 0);
+	return c;
+}
+
+static void near(double v, double want, double slack)
+{
+	if (fabs(v - want) > slack)
+		fail_msg("%.3f is not within %.3f of %.3f", v, slack, want);
+}
+
+/* What concavity leaves open between points, by hand: many pages and many repeats, so that noise is nothing. */
+static void test_window_bounds(void **state)
+{
+	/* What a point's own stamps allow, each way. */
+	const double res = 1.0 / 64, lo1 = 300000 * (1 - res), hi1 = 300000 * (1 + res);
+	const double lo4 = 600000 * (1 - res), hi4 = 600000 * (1 + res);
+	double w[40][2], lengths[8];
+	struct dp_curve *c;
+	struct dp_est e;
+	uint32_t i;
+
+	for (i = 0; i < 40; i++) {
+		w[i][0] = i % 2 ? 4.0 : 1.0;
+		w[i][1] = i % 2 ? 600000 : 300000;
+	}
+	c = from_windows(1000000000, (const double(*)[2])w, 40);
+	e = dp_curve_eval(c, DP_4K, 1.0);
+	near(e.lo, 300000 * (1 - res), 300);
+	near(e.hi, 300000 * (1 + res), 300);
+	/* Before the first point: above the chord from 0; below the point, less what the next chord still rises. */
+	e = dp_curve_eval(c, DP_4K, 0.5);
+	near(e.lo, 150000 * (1 - res), 300);
+	near(e.hi, hi1 - 0.5 * (lo4 - hi1) / 3, 1000);
+	/* Between: above the chord; below both the first chord, extended, and the second point. */
+	e = dp_curve_eval(c, DP_4K, 1.5);
+	near(e.lo, lo1 + 0.5 * (lo4 - lo1) / 3, 700);
+	near(e.hi, 1.5 * hi1, 1500);
+	e = dp_curve_eval(c, DP_4K, 3.0);
+	near(e.lo, lo1 + 2 * (lo4 - lo1) / 3, 1000);
+	near(e.hi, hi4, 1000);
+	/* Beyond: flat, or the last chord. */
+	e = dp_curve_eval(c, DP_4K, 8.0);
+	near(e.lo, lo4, 1000);
+	near(e.hi, hi4 + 4 * (hi4 - lo1) / 3, 3000);
+	near(dp_curve_rate(c, DP_4K).lo, lo1, 300);
+	assert_true(isinf(dp_curve_rate(c, DP_4K).hi));
+	near(dp_curve_reach(c, DP_4K), 4.0, 1e-6);
+	assert_int_equal(dp_curve_windows(c, lengths, 8), 2);
+	near(lengths[0], 4.0, 1e-6);
+	near(lengths[1], 1.0, 1e-6);
+	dp_curve_free(c);
+	(void)state;
+}
+
+/* One look says nothing about the next: it must not be narrow. Repeats that differ must widen the band. */
+static void test_window_noise(void **state)
+{
+	const double one[1][2] = { { 1.0, 100000 } };
+	const double apart[4][2] = { { 1.0, 0 }, { 1.0, 200000 }, { 1.0, 0 }, { 1.0, 200000 } };
+	struct dp_curve *c = from_windows(1000000, one, 1);
+	struct dp_est e = dp_curve_eval(c, DP_4K, 1.0);
+
+	assert_true(e.lo <= 95001 && e.hi >= 104999);
+	dp_curve_free(c);
+	c = from_windows(1000000, apart, 4);
+	e = dp_curve_eval(c, DP_4K, 1.0);
+	/* Standard error of the mean: sd 115470 / sqrt 4 = 57735, times Student's 1.638 at 3 degrees of freedom; and 1/64. */
+	near(e.mid, 100000, 1);
+	near(e.hi - e.mid, 94570 + 100000.0 / 64, 1000);
+	dp_curve_free(c);
+	(void)state;
+}
+
+static void test_unobserved(void **state)
+{
+	uint64_t pages[2] = { 1000, 500 };
+	struct dp_vm vm = { .nregions = 2, .region_pages = pages };
+	struct dp_snapshot s = { .vm = &vm };
+	struct dp_curve *c = dp_curve_new();
+	struct dp_est e;
+
+	assert_int_equal(dp_curve_fit(c), 0);
+	assert_false(dp_curve_known(c, DP_4K));
+	assert_int_equal(dp_curve_add(c, &s), 0);
+	assert_int_equal(dp_curve_fit(c), 0);
+	assert_false(dp_curve_known(c, DP_4K));
+	e = dp_curve_eval(c, DP_4K, 3.0);
+	assert_true(e.lo == 0.0 && e.mid == 0.0 && e.hi == 1500.0);
+	e = dp_curve_eval(c, DP_4K, -1.0);
+	assert_true(e.hi == 0.0);
+	e = dp_curve_eval(c, DP_4K, NAN);
+	assert_true(e.hi == 0.0);
+	e = dp_curve_region_eval(c, 1, 1.0);
+	assert_true(e.mid == 0.0 && e.hi == 500.0);
+	assert_true(dp_curve_reach(c, DP_4K) == 0.0);
+	assert_int_equal(dp_curve_windows(c, NULL, 0), 0);
+	dp_curve_free(c);
+	dp_curve_free(NULL);
+	(void)state;
+}
+
+/* Anchors that nobody wrote after are knowledge: the guest is idle, with an upper bound of its own. */
+static void test_idle(void **state)
+{
+	uint64_t pages = 100000;
+	struct dp_vm vm = { .nregions = 1, .region_pages = &pages };
+	struct dp_exposure x[2] = { { .level = 0, .count = 59, .to_ns = DP_LEVEL_NS(0) },
+				    { .level = 3, .count = 10, .to_ns = DP_LEVEL_NS(3) } };
+	struct dp_snapshot s = {
+		.vm = &vm, .exposures = x, .nexposures = 2, .t1_ns = 10ull << 30, .logged_ns = 10ull << 30
+	};
+	struct dp_curve *c = dp_curve_new();
+	struct dp_est e;
+
+	assert_int_equal(dp_curve_add(c, &s), 0);
+	assert_int_equal(dp_curve_fit(c), 0);
+	assert_true(dp_curve_known(c, DP_4K));
+	e = dp_curve_eval(c, DP_4K, 1.0);
+	assert_true(e.lo == 0.0 && e.mid == 0.0 && e.hi > 0.0 && e.hi < 5.0);
+	dp_curve_free(c);
+	(void)state;
+}
+
+/*
+ * Two anchors of level 3 saw 300 and 500 first dirtyings in the bin at 1 ms: U just above it is 400. Anchors that hid 50 pages
+ * raise only the upper end. A larger size has counts and blocks of its own.
+ */
+static void test_by_hand(void **state)
+{
+	uint32_t bin = dp_bin_of(1000000);
+	double edge = (double)dp_bin_hi(bin) * 1e-9;
+	uint64_t pages = 100000;
+	struct dp_vm vm = { .nregions = 1, .region_pages = &pages, .blocks = { 0, 0, 200, 0, 0 } };
+	struct dp_ages a[2] = {
+		{ .level = 3, .bin = bin },
+		{ .region = DP_REGION_ALL, .size = DP_2M, .level = 3, .bin = bin, .count = 7 }
+	};
+	struct dp_exposure x = { .level = 3, .count = 1, .to_ns = DP_LEVEL_NS(3) };
+	struct dp_snapshot s = { .vm = &vm,
+				 .ages = a,
+				 .nages = 2,
+				 .exposures = &x,
+				 .nexposures = 1,
+				 .t1_ns = DP_LEVEL_NS(3),
+				 .logged_ns = DP_LEVEL_NS(3) };
+	double hi[2];
+	int blind;
+
+	for (blind = 0; blind < 2; blind++) {
+		struct dp_curve *c = dp_curve_new();
+		struct dp_est e;
+
+		x.blind = blind * 50.0;
+		for (int i = 0; i < 2; i++) {
+			a[0].count = i ? 500 : 300;
+			assert_int_equal(dp_curve_add(c, &s), 0);
+		}
+		assert_int_equal(dp_curve_fit(c), 0);
+		near(dp_curve_eval(c, DP_4K, edge).mid, 400.0, 1e-6);
+		near(dp_curve_eval(c, DP_4K, 1.0).mid, 400.0, 1e-6);
+		near(dp_curve_region_eval(c, 0, 1.0).mid, 400.0, 1e-6);
+		near(dp_curve_eval(c, DP_2M, 1.0).mid, 7.0, 1e-6);
+		near(dp_curve_reach(c, DP_4K), (double)DP_LEVEL_NS(3) * 1e-9, 1e-9);
+		assert_true(dp_curve_blocks(c, DP_2M) == 200.0);
+		assert_false(dp_curve_known(c, DP_16M));
+		/* The density may not rise, so the 400 are spread evenly from 0. */
+		near(dp_curve_eval(c, DP_4K, edge / 2).mid, 200.0, 0.5);
+		e = dp_curve_eval(c, DP_4K, 1.0);
+		hi[blind] = e.hi;
+		dp_curve_free(c);
+	}
+	near(hi[1] - hi[0], 50.0, 1e-6);
+	(void)state;
+}
+
+static void test_bad_input(void **state)
+{
+	uint64_t pages = 1000;
+	struct dp_vm vm = { .nregions = 1, .region_pages = &pages };
+	const struct dp_ages bad_age[] = {
+		{ .size = DP_SIZES, .count = 1 },
+		{ .level = DP_LEVELS, .count = 1 },
+		{ .bin = DP_BINS, .count = 1 },
+		{ .region = 1, .count = 1 },
+		{ .count = NAN },
+		{ .count = -1 },
+		{ .count = INFINITY },
+	};
+	const struct dp_exposure bad_expo[] = { { .level = DP_LEVELS, .count = 1 },
+						{ .count = 1, .from_ns = 2, .to_ns = 1 },
+						{ .count = 1, .blind = NAN } };
+	const struct dp_window bad_win[] = { { .armed = 1, .dirty = 2, .t_hi_ns = 5 },
+					     { .armed = 1, .t_lo_ns = 6, .t_hi_ns = 5 },
+					     { .size = DP_SIZES, .armed = 1, .t_hi_ns = 5 },
+					     { .region = 9, .armed = 1, .t_hi_ns = 5 } };
+	struct dp_curve *c = dp_curve_new();
+	struct dp_snapshot s;
+	uint32_t i;
+
+	assert_int_equal(dp_curve_add(c, NULL), -EINVAL);
+	for (i = 0; i < sizeof(bad_age) / sizeof(bad_age[0]); i++) {
+		s = (struct dp_snapshot){ .vm = &vm, .ages = &bad_age[i], .nages = 1 };
+		assert_int_equal(dp_curve_add(c, &s), -EINVAL);
+	}
+	for (i = 0; i < sizeof(bad_expo) / sizeof(bad_expo[0]); i++) {
+		s = (struct dp_snapshot){ .vm = &vm, .exposures = &bad_expo[i], .nexposures = 1 };
+		assert_int_equal(dp_curve_add(c, &s), -EINVAL);
+	}
+	for (i = 0; i < sizeof(bad_win) / sizeof(bad_win[0]); i++) {
+		s = (struct dp_snapshot){ .vm = &vm, .windows = &bad_win[i], .nwindows = 1 };
+		assert_int_equal(dp_curve_add(c, &s), -EINVAL);
+	}
+	s = (struct dp_snapshot){ .nages = 1 };
+	assert_int_equal(dp_curve_add(c, &s), -EINVAL);
+	assert_int_equal(dp_curve_fit(c), 0);
+	assert_false(dp_curve_known(c, DP_4K));
+	dp_curve_free(c);
+	(void)state;
+}
+
+/* Regions that come or go are numbered anew: what was gathered under the old numbers may not be mixed in. */
+static void test_regions_change(void **state)
+{
+	uint64_t pages[2] = { 1000, 1000 };
+	struct dp_vm vm = { .nregions = 1, .region_pages = pages };
+	struct dp_window w = { .armed = 1000, .dirty = 900, .t_lo_ns = 1000000000, .t_hi_ns = 1000000000 };
+	struct dp_snapshot s = { .vm = &vm, .windows = &w, .nwindows = 1 };
+	struct dp_curve *c = dp_curve_new();
+
+	assert_int_equal(dp_curve_add(c, &s), 0);
+	vm.nregions = 2;
+	w.dirty = 100;
+	w.region = 1;
+	assert_int_equal(dp_curve_add(c, &s), 0);
+	assert_int_equal(dp_curve_fit(c), 0);
+	near(dp_curve_eval(c, DP_4K, 1.0).mid, 100.0, 1.0);
+	assert_true(dp_curve_eval(c, DP_4K, 1.0).hi >= 1090.0);
+	assert_true(dp_curve_blocks(c, DP_4K) == 2000.0);
+	dp_curve_free(c);
+	(void)state;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_ring),	     cmocka_unit_test(test_kaplan_meier_fails),
+		cmocka_unit_test(test_harvest),	     cmocka_unit_test(test_window_bounds),
+		cmocka_unit_test(test_window_noise), cmocka_unit_test(test_unobserved),
+		cmocka_unit_test(test_idle),	     cmocka_unit_test(test_by_hand),
+		cmocka_unit_test(test_bad_input),    cmocka_unit_test(test_regions_change),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
