@@ -36,4 +36,15 @@ static __always_inline s32 kvm_nlogging(struct kvm *kvm)
 	return BPF_CORE_READ(kvm, nr_memslots_dirty_logging.counter);
 }
 
+/*
+ * A vCPU's mutex is held for the whole of KVM_RUN. PREEMPT_RT builds mutexes on rt_mutex (bb630f9f7a7d, 5.15), which has
+ * no such owner field.
+ */
+static __always_inline int kvm_vcpu_runs(struct kvm_vcpu *vcpu)
+{
+	if (!bpf_core_field_exists(vcpu->mutex.owner))
+		return -1;
+	return BPF_CORE_READ(vcpu, mutex.owner.counter) != 0;
+}
+
 #endif

@@ -3,12 +3,16 @@
  * The dirty ring: every push is seen with its time and vCPU, de-duplicated here, and only counters and
  * bits reach user space.
  *
- * Each page (and each block of 64K and more) has a stamp: when it was last pushed. An anchor is a moment
+ * Each page (and each block of 64K and more) has a stamp: when its push last counted. An anchor is a moment
  * at which the rings had been emptied, so that every page was re-armed; a push counts for an anchor if
  * the page's stamp is older than the anchor, once, in the bin of its lag. A page that is pushed again
  * without a re-arming in between therefore never counts twice. Anchors exist on DP_LEVELS levels
  * (dirtyprof/bins.h) and are opened at RESETs, lower levels together with higher ones, so that a level's
  * anchor is never newer than the one below it, and the search can stop at the first stamp that is newer.
+ *
+ * Not every RESET will do: one that a full ring forces comes while the guest writes, so that a curve that
+ * starts there starts too steeply. A reaper's or a sync's comes at its own time. Full rings serve
+ * only where nothing else empties them.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
@@ -36,10 +40,12 @@ __u64 last_reset_ns;
 __u32 last_reset_tid;
 __u64 resets;
 __u64 last_wake_ns;                                /* user space is woken at most 100 times a second */
-__u32 want_anchor;                                 /* user space began an interval: open one at the next RESET */
+__u32 rearmed;                                     /* stamp of the last RESET of any kind */
 __u32 blind_limit;                                   /* pages: more than this at a RESET is no good anchor */
 struct dp_anchor anchors[DP_LEVELS];
 struct dp_vcpu_stat vcpu_stats[DP_MAX_STAT_VCPUS];
+__u32 ring_reset[DP_MAX_STAT_VCPUS];               /* each ring's reset_index at its last RESET */
+__u32 full_seen;                                   /* a ring of this RESET had been full */
 __u32 ring_used[DP_MAX_STAT_VCPUS];                  /* pushed and not yet reset, at each ring's last RESET */
 
 struct {
@@ -83,6 +89,9 @@ struct {
 
 /* One vCPU is the only writer: atomics, a fifth of the cost of a push, are for several. */
 #define ALONE() (targ_vcpus == 1)
+
+/* QEMU's reaper comes once a second. */
+#define ANCHOR_OVERDUE_NS 2500000000ull
 
 static __always_inline void add_one(u32 *p)
 {
@@ -131,15 +140,18 @@ static __always_inline bool older(u32 stamp, u32 anchor)
 	return !stamp || (s32)(stamp - anchor) < 0;
 }
 
-/* A block was pushed at `stamp`, last at `last`: count it for every level whose anchor it is the first after. */
-static __always_inline void count_levels(u32 row, u32 last, u32 stamp)
+/*
+ * A block was pushed at `stamp`, last at `last`: count it for every level whose anchor it is the first after.
+ * Not static: the verifier then looks at it once, not at each of its callers' paths.
+ */
+__attribute__((noinline)) int count_levels(u32 row, u32 last, u32 stamp)
 {
 	struct dp_hist *h = bpf_map_lookup_elem(&hists, &row);
 	u32 l, bin;
 	u64 lag;
 
 	if (!h)
-		return;
+		return 0;
 	for (l = 0; l < DP_LEVELS; l++) {
 		u32 anchor = anchors[l].stamp;
 
@@ -152,10 +164,11 @@ static __always_inline void count_levels(u32 row, u32 last, u32 stamp)
 		if (bin < DP_BINS)
 			add_one(&h->c[l][bin]);
 	}
+	return 0;
 }
 
-/* Opens anchors at `stamp` for the levels that are due; force: the lowest one in any case. */
-static __always_inline void open_anchors(u32 stamp, u32 blind, bool all, bool force)
+/* Opens anchors at `stamp` for the levels that are due, or for all. */
+static __always_inline void open_anchors(u32 stamp, u32 blind, bool all)
 {
 	u32 l;
 
@@ -165,7 +178,7 @@ static __always_inline void open_anchors(u32 stamp, u32 blind, bool all, bool fo
 
 		if (!all) {
 			/* A higher level is due only together with the one below: see the top. */
-			if (age < DP_LEVEL_PERIOD_NS(l) && !(force && !l && age >= DP_LEVEL_NS(0)))
+			if (age < DP_LEVEL_PERIOD_NS(l))
 				break;
 			a->closed++;
 		}
@@ -180,11 +193,12 @@ static __always_inline void start_logging(u64 now)
 	if (__sync_val_compare_and_swap(&active, 0, 1))
 		return;
 	started_ns = now;
-	open_anchors(stamp_of(now), 0, true, false);
+	rearmed = stamp_of(now);
+	open_anchors(rearmed, 0, true);
 }
 
-/* First dirtyings of the larger blocks; stops at the first block that was pushed after the newest anchor. */
-static __always_inline void count_blocks(u32 page, u32 stamp, u32 newest)
+/* First dirtyings of the larger blocks; stops at the first block that counted after the newest anchor. */
+__attribute__((noinline)) int count_blocks(u32 page, u32 newest, u32 stamp)
 {
 	const u32 shift[4] = { 4, 9, 12, 18 };
 	u32 i;
@@ -197,19 +211,39 @@ static __always_inline void count_blocks(u32 page, u32 stamp, u32 newest)
 			continue;
 		last = *st;
 		if (!older(last, newest))
-			return;
+			return 0;
+		if (!stamp)
+			stamp = stamp_of(bpf_ktime_get_ns());
 		last = swap(st, stamp);
 		count_levels(targ_regions + i, last, stamp);
 	}
+	return 0;
+}
+
+/* Sets the page's bit of this interval. */
+static __always_inline void set_bit(u32 page)
+{
+	u32 key = cur_bits * targ_chunks + (page >> DP_CHUNK_SHIFT);
+	struct dp_chunk *chunk = bpf_map_lookup_elem(&bits, &key);
+	u64 *word, bit = 1ULL << (page & 63);
+
+	if (!chunk)
+		return;
+	word = &chunk->w[(page >> 6) & (DP_CHUNK_WORDS - 1)];
+	if (*word & bit)
+		return;
+	if (ALONE())
+		*(volatile u64 *)word |= bit;
+	else
+		__sync_fetch_and_or(word, bit);
 }
 
 static __always_inline int on_push(u32 index, u32 slot, u64 offset, u32 tid)
 {
 	struct dp_vcpu_stat *stat;
 	struct dp_ring_slot *s;
-	struct dp_chunk *chunk;
 	u32 id, page, newest, stamp, last, *st, key;
-	u64 now, *word, bit;
+	u64 now;
 
 	if (index >= DP_MAX_STAT_VCPUS)
 		index = DP_MAX_STAT_VCPUS - 1;
@@ -230,31 +264,26 @@ static __always_inline int on_push(u32 index, u32 slot, u64 offset, u32 tid)
 	}
 	newest = anchors[0].stamp;
 	st = block_stamp(0, page);
-	if (st && !older(*st, newest)) {
-		stat->repeated++;
-		return 0;
-	}
-	key = cur_bits * targ_chunks + (page >> DP_CHUNK_SHIFT);
-	chunk = bpf_map_lookup_elem(&bits, &key);
-	if (!chunk)
-		return 0;
-	word = &chunk->w[(page >> 6) & (DP_CHUNK_WORDS - 1)];
-	bit = 1ULL << (page & 63);
-	if (!(*word & bit)) {
-		if (ALONE())
-			*(volatile u64 *)word |= bit;
-		else
-			__sync_fetch_and_or(word, bit);
-	}
-	now = bpf_ktime_get_ns();
-	stat->tid = tid;
-	last_push_ns = now;
-	stamp = stamp_of(now);
 	if (st) {
+		last = *st;
+		if (!older(last, rearmed)) {
+			stat->repeated++;
+			return 0;
+		}
+		set_bit(page);
+		if (!older(last, newest))
+			return 0; /* re-armed, but counted since the newest anchor: so were its blocks */
+		now = bpf_ktime_get_ns();
+		stat->tid = tid;
+		last_push_ns = now;
+		stamp = stamp_of(now);
 		last = swap(st, stamp);
 		count_levels(page >> 18, last, stamp);
+		count_blocks(page, newest, stamp);
+		return 0;
 	}
-	count_blocks(page, stamp, newest);
+	set_bit(page);
+	count_blocks(page, newest, 0);
 	return 0;
 }
 
@@ -280,37 +309,43 @@ static __always_inline bool is_vcpu(u32 tid)
 	return false;
 }
 
-static __always_inline int on_reset(u32 index, u32 used)
+static __always_inline int on_reset(u32 index, u32 used, u32 reset_index, u32 soft_limit)
 {
-	u64 now = bpf_ktime_get_ns();
-	u32 tid = (u32)bpf_get_current_pid_tgid(), blind;
-	u64 *note;
+	u64 now = bpf_ktime_get_ns(), *note;
+	u32 tid = (u32)bpf_get_current_pid_tgid(), blind, stamp;
+	bool full, overdue, wake;
 
 	if (index >= DP_MAX_STAT_VCPUS)
 		return 0;
 	blind = blind_pages(index, used);
+	/* Nearly full counts as full: what matters is that the guest's writing decided when. */
+	if (soft_limit && reset_index - ring_reset[index] >= soft_limit - soft_limit / 8)
+		full_seen = 1;
+	ring_reset[index] = reset_index;
 	/* KVM_RESET_DIRTY_RINGS goes through the rings in order: the last one ends it. */
 	if (index + 1 < targ_vcpus && index + 1 < DP_MAX_STAT_VCPUS)
 		return 0;
+	full = full_seen;
+	full_seen = 0;
 	resets++;
 	last_reset_ns = now;
 	last_reset_tid = tid;
-	if (active && blind <= blind_limit) {
-		open_anchors(stamp_of(now), blind, false, want_anchor);
-		want_anchor = 0;
-	}
+	stamp = stamp_of(now);
+	rearmed = stamp;
+	overdue = (u64)(u32)(stamp - anchors[0].stamp) << DP_STAMP_SHIFT > ANCHOR_OVERDUE_NS;
+	if (active && blind <= blind_limit && (!full || overdue))
+		open_anchors(stamp, blind, false);
 	if (is_vcpu(tid))
 		return 0;
 	note = bpf_ringbuf_reserve(&notes, 16, 0);
-	if (note) {
-		bool wake = now - last_wake_ns > 10000000;
-
-		if (wake)
-			last_wake_ns = now;
-		note[0] = now;
-		note[1] = tid;
-		bpf_ringbuf_submit(note, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
-	}
+	if (!note)
+		return 0;
+	wake = now - last_wake_ns > 10000000;
+	if (wake)
+		last_wake_ns = now;
+	note[0] = now;
+	note[1] = tid;
+	bpf_ringbuf_submit(note, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 	return 0;
 }
 
@@ -342,7 +377,7 @@ int BPF_PROG(reset_btf, struct kvm_dirty_ring *ring)
 {
 	if (!IS_TARGET())
 		return 0;
-	return on_reset(ring->index, ring->dirty_index - ring->reset_index);
+	return on_reset(ring->index, ring->dirty_index - ring->reset_index, ring->reset_index, ring->soft_limit);
 }
 
 SEC("raw_tp/kvm_dirty_ring_reset")
@@ -353,5 +388,6 @@ int reset_raw(struct bpf_raw_tracepoint_args *ctx)
 	if (!IS_TARGET())
 		return 0;
 	return on_reset(BPF_CORE_READ(ring, index),
-			BPF_CORE_READ(ring, dirty_index) - BPF_CORE_READ(ring, reset_index));
+			BPF_CORE_READ(ring, dirty_index) - BPF_CORE_READ(ring, reset_index),
+			BPF_CORE_READ(ring, reset_index), BPF_CORE_READ(ring, soft_limit));
 }

@@ -26,10 +26,11 @@ struct dp_fd_rec {
 	__u32 kind;
 	__u32 fd;
 	__u64 kvm;          /* struct kvm * */
+	__u64 vcpu;         /* struct kvm_vcpu *, or 0 */
 	__u32 vcpu_id;
 	__u32 vcpu_idx;
 };
-_Static_assert(sizeof(struct dp_fd_rec) == 24, "shared layout");
+_Static_assert(sizeof(struct dp_fd_rec) == 32, "shared layout");
 
 /* One memslot as KVM has it; pages are host pages. */
 struct dp_slot_rec {
@@ -50,11 +51,12 @@ struct dp_vm_rec {
 	__u32 naspaces;
 	__u32 nslots;       /* records written */
 	__u32 overflow;     /* slots that found no room */
-	__u32 pad;
+	__s32 running;      /* vCPUs inside KVM_RUN; -1 = this kernel does not show it */
 };
 _Static_assert(sizeof(struct dp_vm_rec) == 64, "shared layout");
 
 #define DP_SLOT_RECS 2048
+#define DP_VCPU_PTRS 256
 
 /* ---- ring.bpf.c ---- */
 

@@ -15,6 +15,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile int targ_tgid = 0;     /* 0: every process (list) */
 
 struct dp_vm_rec vm_out;
+__u64 vcpu_ptrs[DP_VCPU_PTRS];        /* written by the loader from what the iterator found */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -66,6 +67,7 @@ int kvm_files(struct bpf_iter__task_file *ctx)
 	} else {
 		struct kvm_vcpu *vcpu = priv;
 
+		rec.vcpu = (u64)vcpu;
 		rec.kvm = (u64)BPF_CORE_READ(vcpu, kvm);
 		rec.vcpu_id = BPF_CORE_READ(vcpu, vcpu_id);
 		rec.vcpu_idx = BPF_CORE_READ(vcpu, vcpu_idx);
@@ -136,6 +138,27 @@ static __always_inline void walk_aspace(struct kvm *kvm, u32 as)
 	bpf_loop(DP_SLOT_RECS + 128 + 1, walk_step, &w, 0);
 }
 
+/* How many vCPUs are inside KVM_RUN; a pointer that no longer belongs to this VM is passed over. */
+static __always_inline int count_running(struct kvm *kvm)
+{
+	int i, n = 0;
+
+	for (i = 0; i < DP_VCPU_PTRS; i++) {
+		struct kvm_vcpu *vcpu = (void *)vcpu_ptrs[i];
+		int runs;
+
+		if (!vcpu)
+			break;
+		if (BPF_CORE_READ(vcpu, kvm) != kvm)
+			continue;
+		runs = kvm_vcpu_runs(vcpu);
+		if (runs < 0)
+			return -1;
+		n += runs;
+	}
+	return n;
+}
+
 /* Argument: struct kvm *, from the iterator above; a stale one yields nonsense that the loader detects, never a fault. */
 SEC("raw_tp")
 int vm_inspect(struct bpf_raw_tracepoint_args *ctx)
@@ -149,6 +172,7 @@ int vm_inspect(struct bpf_raw_tracepoint_args *ctx)
 	vm_out.manual_protect = kvm_manual_protect(kvm);
 	vm_out.ring_bytes = kvm_ring_bytes(kvm);
 	vm_out.nlogging = kvm_nlogging(kvm);
+	vm_out.running = count_running(kvm);
 	vm_out.naspaces = bpf_core_field_size(kvm->memslots) / 8;
 	walk_aspace(kvm, 0);
 	if (vm_out.naspaces > 1)

@@ -148,11 +148,21 @@ struct kvm_dirty_ring {
 	u32 dirty_index;
 	u32 reset_index;
 	u32 size;
+	u32 soft_limit;
 	int index;
+};
+
+typedef struct {
+	long counter;
+} atomic_long_t;
+
+struct mutex {
+	atomic_long_t owner;
 };
 
 struct kvm_vcpu {
 	struct kvm *kvm;
+	struct mutex mutex;
 	int vcpu_id;
 	int vcpu_idx;
 	struct kvm_dirty_ring dirty_ring;

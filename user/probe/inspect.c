@@ -68,6 +68,7 @@ static int find(struct dp_inspect *i)
 		return -errno;
 	i->vms = i->vcpus = 0;
 	i->kvm = 0;
+	memset(i->skel->bss->vcpu_ptrs, 0, sizeof(i->skel->bss->vcpu_ptrs));
 	while ((n = read(fd, (char *)rec + have, sizeof(rec) - have)) > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) {
 		size_t k, all;
 
@@ -81,8 +82,11 @@ static int find(struct dp_inspect *i)
 				if (!first)
 					first = rec[k].kvm;
 			}
-			if (rec[k].kind == DP_FD_VCPU && rec[k].vcpu_idx + 1 > i->vcpus && rec[k].vcpu_idx < 65536)
-				i->vcpus = rec[k].vcpu_idx + 1;
+			if (rec[k].kind == DP_FD_VCPU && rec[k].vcpu_idx < 65536) {
+				if (i->vcpus < DP_VCPU_PTRS)
+					i->skel->bss->vcpu_ptrs[i->vcpus] = rec[k].vcpu;
+				i->vcpus++;
+			}
 		}
 		have -= all * sizeof(*rec);
 		memmove(rec, (char *)rec + all * sizeof(*rec), have);

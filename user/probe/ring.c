@@ -330,6 +330,7 @@ void dp_ring_logging(struct dp_ring *r, bool on, uint64_t t_ns)
 				s->bss->anchors[l].stamp = (uint32_t)((t_ns - r->base) >> DP_STAMP_SHIFT) + 1;
 				s->bss->anchors[l].opened++;
 			}
+			s->bss->rearmed = s->bss->anchors[0].stamp;
 		}
 		return;
 	}
@@ -434,8 +435,6 @@ int dp_ring_take(struct dp_ring *r, struct dp_ring_take *out)
 	/* The set that the last take handed out is written from now on. */
 	dp_bits_clear((uint64_t *)r->bits[(size_t)(old ^ 1) * r->nchunks].w, words);
 	__atomic_store_n(&r->skel->bss->cur_bits, old ^ 1, __ATOMIC_SEQ_CST);
-	/* A page counts once an anchor: without a new one, those dirtied just before would be missing from this interval. */
-	__atomic_store_n(&r->skel->bss->want_anchor, 1, __ATOMIC_SEQ_CST);
 	out->t_ns = mono_ns();
 	wait_for_programs();
 	if (r->on)

@@ -268,7 +268,6 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 	struct dp_snapshot *s = &w->snap;
 	size_t words = (size_t)w->layout.nregions * DP_REGION_WORDS;
 	struct timespec wall;
-	uint64_t last_run;
 	uint32_t r;
 
 	if (w->harvest && w->bitlog) {
@@ -316,11 +315,7 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 		s->wire = w->wire_now;
 		w->iv.lost += dp_wire_lost(w->wire);
 	}
-	last_run = dp_inspect_last_run_ns(w->inspect);
-	last_run = last_run > w->base_ns ? last_run - w->base_ns : 0;
-	/* A running guest may stay out of user space for long; one that stopped before its stream ended did so for good. */
-	if (last_run && w->wire_now.last_ns && last_run <= w->wire_now.last_ns && s->t1_ns > last_run + 100000000ull)
-		s->vcpu_stopped_ns = last_run;
+	s->vcpu_stopped_ns = w->stopped_at;
 	dp_watch_self(w, &s->self);
 	return s;
 }

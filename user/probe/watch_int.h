@@ -49,7 +49,8 @@ struct dp_watch {
 	struct dp_slot_rec *recs;      /* copy of its slots */
 	uint32_t nrecs, slot_ids;
 	uint64_t base_ns;              /* CLOCK_MONOTONIC of the session's zero */
-	bool logging;
+	bool logging;                  /* RAM logs */
+	uint64_t stopped_at;           /* session clock: the guest does not run since then; 0 = it runs */
 	uint64_t logging_since, next_poll, next_backing, next_zero;
 	struct interval iv;
 	uint64_t *seen;                /* every page dirtied so far */
@@ -79,6 +80,7 @@ uint64_t dp_mono_ns(void);
 
 /* watch_vm.c */
 int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact);
+bool dp_watch_guest_stopped(struct dp_watch *w);
 void dp_watch_backing(struct dp_watch *w);
 int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len);
 void dp_watch_source_close(struct dp_watch *w);

@@ -227,6 +227,10 @@ void dp_watch_peek(struct dp_watch *w)
 	}
 	if (now < w->next_peek)
 		return;
+	if (dp_watch_guest_stopped(w)) {
+		w->next_peek = now + PEEK_FIRST_NS;
+		return;
+	}
 	t0 = dp_mono_ns();
 	for (i = 0; i < w->nrecs; i++)
 		if ((w->recs[i].flags & 1) && w->recs[i].npages)

@@ -12,6 +12,7 @@
 #include "vm/backing.h"
 
 #define SPARE_SLOT_IDS 64 /* for slots that are plugged in later */
+#define STOPPED_NS 20000000ull
 
 /* log2 of 4K pages in a host page. */
 static unsigned int page_shift(void)
@@ -295,6 +296,44 @@ static bool ram_logs(const struct dp_watch *w)
 }
 
 /*
+ * No vCPU is inside KVM_RUN, and the last one left it a while ago: the guest is stopped, not just in QEMU's
+ * hands for one exit. Its curve then stands still too: a page that is not written says nothing.
+ */
+static void follow_run_state(struct dp_watch *w)
+{
+	uint64_t last = dp_inspect_last_run_ns(w->inspect), now = dp_mono_ns();
+
+	last = last > w->base_ns ? last - w->base_ns : 1;
+	now -= w->base_ns;
+	if (w->kvm.vm.running != 0) {
+		w->stopped_at = 0;
+	} else if (!w->stopped_at && now > last + STOPPED_NS) {
+		w->stopped_at = last;
+		dp_debug("the guest stopped at %.3f s", (double)last / 1e9);
+	}
+}
+
+/* The ring's anchors are followed while RAM logs and the guest runs. */
+static void follow_ring(struct dp_watch *w, uint64_t t_mono)
+{
+	bool on = w->logging && !w->stopped_at;
+
+	if (w->ring)
+		dp_ring_logging(w->ring, on, w->stopped_at ? w->base_ns + w->stopped_at : t_mono);
+}
+
+bool dp_watch_guest_stopped(struct dp_watch *w)
+{
+	struct dp_kvm k;
+
+	if (!dp_inspect_look(w->inspect, &k)) {
+		w->kvm.vm.running = k.vm.running;
+		follow_run_state(w);
+	}
+	return w->stopped_at || w->kvm.vm.running == 0;
+}
+
+/*
  * Looks at the VM's slots at t_mono and follows changes. exact: they changed at t_mono, as the call that
  * changed them was seen; else at some time since the last look. 0; -ESTALE: the VM is gone; -ENOMEM.
  */
@@ -314,8 +353,11 @@ int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact)
 	w->kvm = k;
 	if (k.vm.overflow)
 		dp_debug("%u memslots found no room", k.vm.overflow);
-	if (same_slots(w, &k))
+	follow_run_state(w);
+	if (same_slots(w, &k)) {
+		follow_ring(w, t_mono);
 		return 0;
+	}
 	err = copy_recs(w, &k);
 	if (err)
 		return err;
@@ -338,10 +380,7 @@ int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact)
 	}
 	w->next_backing = 0;
 	w->logging = ram_logs(w);
-	if (w->logging != was || w->logging) {
-		if (w->ring)
-			dp_ring_logging(w->ring, w->logging, t_mono);
-	}
+	follow_ring(w, t_mono);
 	if (w->logging != was) {
 		dp_debug("logging of RAM is %s", w->logging ? "on" : "off");
 		w->logging_since = w->logging ? t_mono - w->base_ns : 0;
