@@ -43,6 +43,7 @@ struct dp_session *dp_session_new(const struct dp_session_opts *o)
 
 	if (!s)
 		return NULL;
+	s->fit_t = -HUGE_VAL;
 	s->curve = dp_curve_new();
 	if (!s->curve || dp_session_set_opts(s, o)) {
 		dp_session_free(s);
@@ -64,17 +65,23 @@ void dp_session_free(struct dp_session *s)
 	free(s);
 }
 
-/* Everything that a report says of the moment t, from the state as it is. */
-static void fill(struct dp_session *s, double t)
+/* What changes with every snapshot and costs nothing. */
+static void fill_cheap(struct dp_session *s)
 {
 	struct dp_report *r = &s->r;
 
-	dp_fill_curve(s);
-	dp_session_predict(s, t);
-	dp_session_notes(s);
 	r->mig = s->mig.m;
 	r->acked = s->wire_seen && s->wire_tcp ? s->acked : NAN;
 	r->sent_bps = s->active_s > 0 ? (s->wire_tcp ? s->acked : r->sent) / s->active_s : NAN;
+}
+
+/* Everything that a report says of the moment t, from the state as it is. */
+static void fill(struct dp_session *s, double t)
+{
+	dp_fill_curve(s);
+	dp_session_predict(s, t);
+	dp_session_notes(s);
+	fill_cheap(s);
 }
 
 const struct dp_report *dp_session_start(struct dp_session *s, const struct dp_vm *vm, enum dp_source source,
@@ -159,6 +166,27 @@ static void add_counts(struct dp_session *s, const struct dp_snapshot *snap)
 	add_self(s, &snap->self);
 }
 
+static int fit(struct dp_session *s)
+{
+	int err = dp_curve_fit(s->curve);
+
+	s->fitted = !err;
+	s->fit_t = s->t1;
+	return err;
+}
+
+/*
+ * Fitting costs about 1 ms, and up to 40 us a region of 1 GiB on top. To keep dirtyprof below 1 % of a core, a huge VM's
+ * curve is not fitted for every line (FIT_LINE: at 1 TiB every 5 s); syncs may cost more (FIT_SYNC).
+ */
+#define FIT_LINE 1.0
+#define FIT_SYNC 0.2
+
+static bool fit_is_due(const struct dp_session *s, double share)
+{
+	return s->t1 - s->fit_t >= share * (0.1 + 0.005 * s->nregions) || s->fit_outcome != s->mig.m.outcome;
+}
+
 /* A sync's record with the prediction of that moment. The curve has all of this snapshot. */
 static void add_sync(struct dp_session *s, const struct dp_snapshot *snap, const struct dp_sync *sync)
 {
@@ -179,7 +207,7 @@ static void add_sync(struct dp_session *s, const struct dp_snapshot *snap, const
 		dp_mig_sync(s, snap, sync, &rec);
 	if (!sync->initial && (ours || s->mig.m.outcome != DP_MIG_RUNNING))
 		dp_phase_add(&s->phase, (double)sync->new_pages, isnan(rec.since) ? 0 : rec.since);
-	if (ours && rec.round) {
+	if (ours && rec.round && s->fitted) {
 		dp_session_predict(s, rec.t);
 		rec.verdict = r->pred.verdict;
 		rec.stop_now = r->pred.stop_now;
@@ -215,8 +243,8 @@ static bool consistent(const struct dp_session *s, const struct dp_snapshot *sna
 /* The last word before a migration begins, from what was known then. */
 static void begin_migration(struct dp_session *s, const struct dp_snapshot *snap)
 {
-	if (!s->fitted && s->added && !dp_curve_fit(s->curve))
-		s->fitted = true;
+	if (!s->fitted && s->added)
+		fit(s);
 	dp_fill_curve(s);
 	dp_session_predict(s, s->t1);
 	dp_mig_begin(s, snap);
@@ -232,6 +260,7 @@ int dp_session_add(struct dp_session *s, const struct dp_snapshot *snap)
 	forget_shown(s);
 	dp_fill_subject(&s->r.vm, snap->vm);
 	s->ram_pages = snap->vm->ram_pages;
+	s->nregions = snap->vm->nregions;
 	if (dp_mig_starts(s, snap))
 		begin_migration(s, snap);
 	err = dp_curve_add(s->curve, snap);
@@ -248,14 +277,13 @@ int dp_session_add(struct dp_session *s, const struct dp_snapshot *snap)
 	if (!snap->nsyncs && snap->logged_ns && s->mig.m.outcome != DP_MIG_RUNNING &&
 	    snap->reason == DP_TIMER && snap->source != DP_SRC_HARVEST)
 		dp_phase_add(&s->phase, (double)snap->new_blocks[DP_4K], (double)snap->logged_ns * NS);
-	if (snap->nsyncs) {
-		err = dp_curve_fit(s->curve);
+	if (snap->nsyncs && fit_is_due(s, FIT_SYNC)) {
+		err = fit(s);
 		if (err)
 			return err;
-		s->fitted = true;
 		dp_fill_curve(s);
-		dp_bw_speeds(s, &s->r.speeds);
 	}
+	dp_bw_speeds(s, &s->r.speeds);
 	for (i = 0; i < snap->nsyncs; i++)
 		add_sync(s, snap, &snap->syncs[i]);
 	dp_mig_update(s, snap);
@@ -265,7 +293,8 @@ int dp_session_add(struct dp_session *s, const struct dp_snapshot *snap)
 static void refit(struct dp_session *s)
 {
 	if (!s->fitted && s->added)
-		s->fitted = !dp_curve_fit(s->curve);
+		fit(s);
+	s->fit_outcome = s->mig.m.outcome;
 	fill(s, s->t1);
 }
 
@@ -274,7 +303,10 @@ const struct dp_report *dp_session_line(struct dp_session *s)
 	if (!s->added)
 		return NULL;
 	s->r.kind = s->reason == DP_SYNC ? DP_REPORT_SYNC : DP_REPORT_INTERVAL;
-	refit(s);
+	if (s->fitted || s->reason == DP_LAST || fit_is_due(s, FIT_LINE))
+		refit(s);
+	else
+		fill_cheap(s);
 	s->shown_syncs = true;
 	s->shown_line = s->r.kind == DP_REPORT_INTERVAL;
 	return &s->r;

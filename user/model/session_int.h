@@ -46,7 +46,10 @@ struct dp_phase {
 struct dp_session {
 	struct dp_session_opts o;
 	struct dp_curve *curve;
-	bool fitted;
+	bool fitted;                     /* the curve has all that was added */
+	double fit_t;                    /* when it was last fitted */
+	enum dp_outcome fit_outcome;     /* of the migration then */
+	uint32_t nregions;
 	bool added;
 	bool shown_line, shown_syncs; /* the report's accumulators are stale from the next add on */
 	double t1;		      /* end of the last snapshot */

@@ -200,7 +200,9 @@ static void print_est(struct dp_buf *b, const char *name, struct dp_est e, dp_fm
 static char *fmt_percent(char *buf, size_t size, double v)
 {
 	if (v >= 1)
-		snprintf(buf, size, "none");
+		snprintf(buf, size, "none does it");
+	else if (v <= 0)
+		snprintf(buf, size, "0 %%");
 	else if (isnan(v))
 		snprintf(buf, size, "-");
 	else

@@ -50,9 +50,10 @@ void dp_text_verdict(struct dp_buf *b, const struct dp_report *r)
 	else if (p->verdict == DP_CONVERGES)
 		dp_text_wrap(
 			b, 2,
-			"Verdict: CONVERGES. At %s the migration %s end, after %s rounds and %s in all, with "
-			"the guest down for %s; the limit is %s.",
-			bw, will, n, total, down, limit);
+			"Verdict: CONVERGES. At %s the migration %s end: rounds %s, %s in all, with the guest down "
+			"for %s; the limit is %s%s.",
+			bw, will, n, total, down, limit,
+			p->downtime.mid > r->limit ? ", which QEMU holds against the sending alone" : "");
 	else if (p->verdict == DP_NEVER && p->floor.mid > r->limit)
 		dp_text_wrap(
 			b, 2,
