@@ -12,7 +12,7 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(PURE_LIB)
 # Those that need the live objects around the QEMU process (no BPF in them).
 QEMU_SRC := $(wildcard user/qmp/*.c user/vm/proc*.c user/vm/backing.c user/cli/log.c user/cli/units.c)
 QEMU_OBJ := $(QEMU_SRC:%.c=$(BUILD)/%.o)
-QEMU_UNIT := $(filter %test_units %test_qmp %test_qmp_fuzz %test_qmp_start %test_proc %test_backing,$(UNIT_BIN))
+QEMU_UNIT := $(filter %test_units %test_qmp %test_qmp_start %test_proc %test_backing,$(UNIT_BIN))
 QEMU_HDR := $(wildcard user/qmp/*.h user/vm/*.h user/cli/*.h include/dirtyprof/*.h tests/lib/*.h)
 FAKE_QMP := $(BUILD)/tests/lib/fake_qmp
 
@@ -20,6 +20,13 @@ $(QEMU_UNIT): $(BUILD)/tests/unit/%: tests/unit/%.c tests/lib/fake_qmp.c $(QEMU_
 	$(call msg,TEST)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $(filter %.c %.o,$^) $(LDFLAGS) -lcmocka -ljson-c -lm
+
+# The same sources under the sanitizers.
+$(BUILD)/tests/unit/test_qmp_fuzz: tests/unit/test_qmp_fuzz.c $(QEMU_SRC) $(QEMU_HDR)
+	$(call msg,TEST)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all -Itests -o $@ $(filter %.c,$^) \
+		$(LDFLAGS) -lcmocka -ljson-c -lm
 
 # A QMP server that misbehaves as told, for tests of the whole tool.
 $(FAKE_QMP): tests/lib/fake_qmp_main.c tests/lib/fake_qmp.c tests/lib/fake_qmp.h
