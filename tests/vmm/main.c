@@ -30,6 +30,7 @@ static const char usage_text[] =
 	"  --batch-writes N       writes between two exits (4096; emulated 1024, with a ring 60)\n"
 	"  --batch-us US          a paced guest wakes this often (1000)\n"
 	"  --backing anon | thp | hugetlb2m\n"
+	"  --cold                 do not touch the pattern's pages beforehand\n"
 	"  --seed N\n"
 	"  --wait-file PATH       begin when this file exists; --wait-seconds S at most (30)\n"
 	"Events go to stdout, a JSON object a line: ready, log, churn, sync, end.\n";
@@ -39,6 +40,7 @@ enum {
 	O_PATTERN,
 	O_CPU,
 	O_CYCLIC,
+	O_COLD,
 	O_MEM,
 	O_STRIDE,
 	O_OFFSET,
@@ -65,6 +67,7 @@ static const struct option longopts[] = {
 	{ "pattern", 1, NULL, O_PATTERN },
 	{ "cpu", 1, NULL, O_CPU },
 	{ "cyclic", 0, NULL, O_CYCLIC },
+	{ "cold", 0, NULL, O_COLD },
 	{ "mem", 1, NULL, O_MEM },
 	{ "stride", 1, NULL, O_STRIDE },
 	{ "offset", 1, NULL, O_OFFSET },
@@ -195,6 +198,8 @@ static bool parse_option(struct options *o, int c, const char *arg, bool *cyclic
 		return parse_cpu(o, arg);
 	case O_CYCLIC:
 		return *cyclic = true;
+	case O_COLD:
+		return o->cold = true;
 	case O_MEM:
 		return parse_size(arg, &o->mem);
 	case O_STRIDE:

@@ -45,6 +45,15 @@ static int map_ram(struct vmm *v)
 	return 0;
 }
 
+/* So that the guest's pace is not the host's pace of giving memory. KVM does not log the VMM's own writes. */
+static void touch_pattern(struct vmm *v)
+{
+	uint64_t pages = pattern__pages(&v->opt.pattern);
+
+	for (uint64_t i = 0; i < pages; i++)
+		v->ram[v->opt.offset + i * v->opt.stride] = 1;
+}
+
 int vm_set_slot(struct vmm *v, const struct slot *s, bool log, bool delete)
 {
 	struct kvm_userspace_memory_region r = {
@@ -187,6 +196,8 @@ int vm_open(struct vmm *v)
 	if (v->private_mem == MAP_FAILED)
 		return fail("private memory");
 	err = map_ram(v);
+	if (!err && !v->opt.cold)
+		touch_pattern(v);
 	if (!err)
 		err = choose_log(v);
 	if (!err)
