@@ -274,6 +274,12 @@ static void setup_sync_is_no_round(void **state)
 	assert_int_equal(r->syncs[0].round, 0);
 	assert_true(isnan(r->syncs[0].since));
 	assert_int_equal(r->mig.rounds, 0);
+	/* there is one setup: a VM of zero pages sends next to nothing in round 1 */
+	fx_log(fx_next(&f, SEC / 10, DP_SYNC));
+	fx_send(&f, 4000, 0, 0, 0);
+	fx_sync(&f, SEC / 10, 3, true);
+	r = add(s, &f);
+	assert_int_equal(r->syncs[0].round, 1);
 	dp_session_free(s);
 }
 
@@ -308,6 +314,12 @@ static void done_on_the_wire(void **state)
 	close_to(r->sent_bps, 20e6);
 	r = dp_session_final(s);
 	assert_int_equal(dp_report_exit_status(r), 0);
+	/* its last bytes are no new migration */
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	fx_send(&f, 100, 0, 0, 0);
+	r = add(s, &f);
+	assert_int_equal(r->mig.outcome, DP_MIG_DONE);
+	close_to(r->mig.total, 2.5);
 	/* QEMU's own figures, when they come */
 	fx_next(&f, SEC, DP_LAST);
 	f.s.logging = false;
