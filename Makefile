@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #
-# make            build everything into build/        make V=1    show the commands
-# make check      run the tests                       make demo   see it work
-# make install    DESTDIR= PREFIX=
+# make            build everything into build/        make V=1      show the commands
+# make check      install what tests need, run them   make demo     see it work, on two small VMs
+# make install    DESTDIR= PREFIX=                    make uninstall
+# make lint       the static checks alone             make format   clang-format all C
+# make bench      what dirtyprof costs                make clean
 #
 # Nothing here needs the network, git or the running kernel's BTF.
 
@@ -18,13 +20,16 @@ SBINDIR   ?= $(PREFIX)/sbin
 MANDIR    ?= $(PREFIX)/share/man
 DOCDIR    ?= $(PREFIX)/share/doc/dirtyprof
 COMPDIR   ?= $(PREFIX)/share/bash-completion/completions
+UNITDIR   ?= $(PREFIX)/lib/systemd/system
 
 CC        ?= cc
 ifeq ($(origin CC),default)
 CC        := cc
 endif
 CLANG     ?= clang
-BPFTOOL   ?= $(firstword $(wildcard $(foreach d,$(subst :, ,$(PATH)) /usr/sbin /sbin,$(d)/bpftool)) bpftool)
+# Ubuntu's bpftool in the PATH is a wrapper that works only for the running kernel's own version; the real one is elsewhere.
+BPFTOOL   ?= $(firstword $(wildcard /usr/lib/linux-tools/*/bpftool \
+	     $(foreach d,$(subst :, ,$(PATH)) /usr/sbin /sbin,$(d)/bpftool)) bpftool)
 LLVM_STRIP?= llvm-strip
 PKG_CONFIG?= pkg-config
 INSTALL   ?= install
@@ -57,7 +62,7 @@ Q := @
 msg = @printf '  %-8s %s\n' $(1) $(patsubst $(BUILD)/%,%,$@)
 endif
 
-# The pure part has folders of its own and may not touch libbpf, files or the clock (tests/unit/purity.sh).
+# The pure part has folders of its own and may not touch libbpf, files or the clock (tests/lint.sh looks).
 PURE_DIRS := user/model user/report
 LIVE_DIRS := user/probe user/vm user/qmp user/cli
 PURE_SRC  := $(sort $(foreach d,$(PURE_DIRS),$(wildcard $(d)/*.c)))
@@ -105,7 +110,63 @@ $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
 
 include tests/tests.mk
 
+# ---- tests; they build what they need, after what is missing was installed ----
+
+check: deps-check
+	+$(Q)$(MAKE) --no-print-directory check-installed
+
+# The same without installing anything. TESTS="unit/test_units live/vmm" runs only these.
+check-installed:
+	+$(Q)BUILD='$(BUILD)' MAKE='$(MAKE)' tests/run $(TESTS)
+
+deps-check:
+	$(Q)scripts/install-deps check || echo 'make: going on; tests whose tools are missing are skipped' >&2
+
+test-bins: all unit-bins dpvmm guest $(FAKE_QMP)
+
+lint: $(PURE_LIB)
+	$(Q)BUILD='$(BUILD)' tests/lint.sh
+
+C_FILES = $(shell find bpf include tests user vmlinux -name '*.[ch]')
+
+format:
+	$(Q)$(CLANG_FORMAT) -i $(C_FILES)
+
+CLANG_FORMAT ?= $(firstword $(wildcard /usr/bin/clang-format-14) clang-format)
+
+demo:
+	+$(Q)BUILD='$(BUILD)' MAKE='$(MAKE)' scripts/demo
+
+bench:
+	$(Q)scripts/install-deps bench
+	+$(Q)$(MAKE) --no-print-directory all dpvmm guest
+	+$(Q)BUILD='$(BUILD)' tests/bench/run
+
+# ---- installation ----
+
+DOCS := README.md CONTRIBUTING.md LICENSE $(sort $(wildcard docs/*.md docs/*.json docs/*.yml))
+DEST_BIN  = $(DESTDIR)$(SBINDIR)/dirtyprof
+DEST_MAN  = $(DESTDIR)$(MANDIR)/man8/dirtyprof.8
+DEST_COMP = $(DESTDIR)$(COMPDIR)/dirtyprof
+DEST_UNIT = $(DESTDIR)$(UNITDIR)/dirtyprof@.service
+
+install: $(BIN)
+	$(Q)$(INSTALL) -d '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(MANDIR)/man8' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(COMPDIR)' \
+		'$(DESTDIR)$(UNITDIR)'
+	$(Q)$(INSTALL) -m 755 $(BIN) '$(DEST_BIN)'
+	$(Q)$(INSTALL) -m 644 man/dirtyprof.8 '$(DEST_MAN)'
+	$(Q)$(INSTALL) -m 644 packaging/completion/dirtyprof.bash '$(DEST_COMP)'
+	$(Q)$(INSTALL) -m 644 $(DOCS) '$(DESTDIR)$(DOCDIR)'
+	$(Q)sed 's|@SBINDIR@|$(SBINDIR)|g' packaging/dirtyprof@.service > '$(DEST_UNIT)'
+	$(Q)chmod 644 '$(DEST_UNIT)'
+
+# Takes away the files that install puts there, and the one folder that is only ours.
+uninstall:
+	$(Q)rm -f '$(DEST_BIN)' '$(DEST_MAN)' '$(DEST_COMP)' '$(DEST_UNIT)'
+	$(Q)cd '$(DESTDIR)$(DOCDIR)' 2>/dev/null && rm -f $(notdir $(DOCS)) || true
+	$(Q)rmdir '$(DESTDIR)$(DOCDIR)' 2>/dev/null || true
+
 clean:
 	$(Q)rm -rf $(BUILD)
 
-.PHONY: all clean
+.PHONY: all clean check check-installed deps-check test-bins lint format demo bench install uninstall
