@@ -137,6 +137,7 @@ struct dp_wire_stat {
 	__u64 acked, sent, retrans;            /* TCP, the socket's own counters, at the last send */
 	__u64 rate_sum, rate_max, rates;       /* delivery rate, bytes/s, samples not application-limited */
 	__u64 app_limited;                     /* samples that were */
+	__u64 before;                          /* TCP: bytes sent before the first send that was seen */
 	__u32 rate_delivered, rate_interval;   /* the last sample seen, so that one counts once */
 	__u32 srtt_us, mss;
 	__u16 family, protocol;
@@ -144,7 +145,7 @@ struct dp_wire_stat {
 	__u8 daddr[16];
 	char comm[16];
 };
-_Static_assert(sizeof(struct dp_wire_stat) == 160, "shared layout");
+_Static_assert(sizeof(struct dp_wire_stat) == 168, "shared layout");
 
 #define DP_BURST_GAP_NS 1000000ull
 #define DP_WIRE_ENTRIES 512

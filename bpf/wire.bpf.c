@@ -81,6 +81,20 @@ static __always_inline void read_tcp(struct dp_wire_stat *st, struct sock *sk)
 		st->rate_max = rate;
 }
 
+/* What the application had given to this socket when it was first seen: acknowledged, or still queued. */
+static __always_inline u64 sent_before(struct sock *sk, int ret)
+{
+	struct tcp_sock *tp = (void *)sk;
+	u64 all = BPF_CORE_READ(tp, bytes_acked) + (u32)(BPF_CORE_READ(tp, write_seq) - BPF_CORE_READ(tp, snd_una));
+
+	return all > (u64)ret ? all - ret : 0;
+}
+
+static __always_inline bool is_tcp(const struct dp_wire_stat *st)
+{
+	return st->protocol == IPPROTO_TCP && (st->family == AF_INET || st->family == AF_INET6);
+}
+
 static __always_inline int on_send(struct sock *sk, int ret)
 {
 	struct dp_wire_key key = {};
@@ -93,10 +107,13 @@ static __always_inline int on_send(struct sock *sk, int ret)
 	key.tid = (u32)bpf_get_current_pid_tgid();
 	now = bpf_ktime_get_ns();
 	st = bpf_map_lookup_elem(&sockets, &key);
-	if (!st)
+	if (!st) {
 		st = new_stat(&key, sk, now);
-	if (!st)
-		return 0;
+		if (!st)
+			return 0;
+		if (is_tcp(st))
+			st->before = sent_before(sk, ret);
+	}
 	gap = now - st->last_ns;
 	if (st->last_ns && gap <= DP_BURST_GAP_NS) {
 		st->busy_ns += gap;
@@ -105,7 +122,7 @@ static __always_inline int on_send(struct sock *sk, int ret)
 	st->bytes += ret;
 	st->sends++;
 	st->last_ns = now;
-	if (st->protocol == IPPROTO_TCP && (st->family == AF_INET || st->family == AF_INET6))
+	if (is_tcp(st))
 		read_tcp(st, sk);
 	return 0;
 }

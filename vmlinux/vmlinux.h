@@ -194,6 +194,8 @@ struct tcp_sock {
 	u32 srtt_us;
 	u32 rate_delivered;
 	u32 rate_interval_us;
+	u32 write_seq;
+	u32 snd_una;
 	u64 bytes_sent;
 	u64 bytes_acked;
 	u64 bytes_retrans;

@@ -92,16 +92,17 @@ static int open_all(struct dp_watch *w, char *msg, size_t len)
 		snprintf(msg, len, "cannot read the VM of process %d: %s", (int)w->o.pid, strerror(-err));
 		return err;
 	}
+	/* Early: a migration may be under way, and what is sent meanwhile would be missing. */
+	if (!w->o.no_wire)
+		dp_wire_open(w->o.pid, w->o.lowest, false, &w->wire, w->wire_problem, sizeof(w->wire_problem));
+	else
+		snprintf(w->wire_problem, sizeof(w->wire_problem), "switched off");
 	name_vm(w);
 	err = choose_source(w, msg, len);
 	err = err ? err : dp_watch_source_open(w, msg, len);
 	if (err)
 		return err;
 	dp_inspect_watch_vcpus(w->inspect, &hook);
-	if (!w->o.no_wire)
-		dp_wire_open(w->o.pid, w->o.lowest, false, &w->wire, w->wire_problem, sizeof(w->wire_problem));
-	else
-		snprintf(w->wire_problem, sizeof(w->wire_problem), "switched off");
 	return 0;
 }
 

@@ -25,6 +25,7 @@ struct sock_seen {
 	bool used, present;
 	bool mig;                     /* carries a migration */
 	bool named;                   /* by its thread's name */
+	bool first_of_socket;         /* no other thread had sent on it before */
 };
 
 struct dp_wire_probe {
@@ -122,6 +123,16 @@ static struct sock_seen *find(struct dp_wire_probe *w, const struct dp_wire_key 
 	return room;
 }
 
+static bool others(const struct dp_wire_probe *w, const struct sock_seen *s)
+{
+	size_t i;
+
+	for (i = 0; i < DP_WIRE_ENTRIES; i++)
+		if (w->seen[i].used && &w->seen[i] != s && w->seen[i].key.sk == s->key.sk)
+			return true;
+	return false;
+}
+
 static void read_map(struct dp_wire_probe *w)
 {
 	int fd = bpf_map__fd(w->skel->maps.sockets), n = 0, idx;
@@ -142,6 +153,7 @@ static void read_map(struct dp_wire_probe *w)
 		if (!s)
 			continue;
 		if (!s->last.sends && !s->now.sends) {
+			s->first_of_socket = !others(w, s);
 			enum dp_thread_kind k = dp_thread_classify(st.comm, &idx);
 
 			s->named = k == DP_THREAD_MIGRATION || k == DP_THREAD_MULTIFD;
@@ -216,6 +228,9 @@ static void add_socket(struct dp_wire_probe *w, struct sock_seen *s, struct dp_w
 	if (b->last_ns > w->last_ns)
 		w->last_ns = b->last_ns;
 	w->total += bytes;
+	/* Several threads of one socket: its history counts once, for the one that was seen first. */
+	if (!a->sends && s->first_of_socket)
+		w->total += b->before;
 	out->sent_bytes += bytes;
 	out->active |= bytes != 0;
 	out->channels++;
