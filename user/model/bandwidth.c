@@ -111,7 +111,7 @@ double dp_bw_active(const struct dp_snapshot *snap)
 void dp_bw_add(struct dp_bw *bw, const struct dp_snapshot *snap)
 {
 	const struct dp_wire *w = &snap->wire;
-	double active = dp_bw_active(snap), flows = w->channels > 1 ? w->channels - 1 : 1;
+	double active = dp_bw_active(snap);
 
 	if (active <= 0)
 		return;
@@ -122,9 +122,9 @@ void dp_bw_add(struct dp_bw *bw, const struct dp_snapshot *snap)
 		bw->burst_s += (double)w->busy_ns * NS;
 		series_add(&bw->burst, (double)w->busy_bytes, (double)w->busy_ns * NS, BURST_MIN_S);
 	}
-	/* With multifd the pages flow over all channels but the main one, each with its share of the path. */
+	/* the channels' rates added up, as their samples are of each one's share of the path */
 	if (w->delivery_bps > 0 && isfinite(w->delivery_bps) && w->delivery_samples)
-		series_add(&bw->delivery, w->delivery_bps * flows * (double)w->delivery_samples,
+		series_add(&bw->delivery, w->delivery_bps * (double)w->delivery_samples,
 			   (double)w->delivery_samples, 0);
 }
 
