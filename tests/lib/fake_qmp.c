@@ -98,8 +98,9 @@ static bool put_text(int fd, const char *mode, const char *s)
 
 static bool put_event(int fd, const char *mode)
 {
-	return put_text(fd, mode, "{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"RTC_CHANGE\", "
-				  "\"data\": {\"offset\": -7}}\r\n");
+	return put_text(fd, mode,
+			"{\"timestamp\": {\"seconds\": 1, \"microseconds\": 2}, \"event\": \"RTC_CHANGE\", "
+			"\"data\": {\"offset\": -7}}\r\n");
 }
 
 /* The misbehaviours that need no command. True: that was all there is to say to this client. */
@@ -144,32 +145,37 @@ static struct json_object *migrate(struct fake_qmp *f)
 
 	if (!f->migrate[0])
 		return json_object_new_object();
-	snprintf(text, sizeof(text),
-		 "{\"status\": \"%s\", \"total-time\": 1574, \"setup-time\": 7, \"expected-downtime\": 300, \"ram\": "
-		 "{\"total\": 537796608, \"remaining\": 4096, \"transferred\": 82000000, \"normal\": 20000, "
-		 "\"duplicate\": 111298, \"page-size\": 4096, \"dirty-sync-count\": 3, \"dirty-pages-rate\": 25344, "
-		 "\"mbps\": 866.83}}",
-		 f->migrate);
+	snprintf(
+		text, sizeof(text),
+		"{\"status\": \"%s\", \"total-time\": 1574, \"setup-time\": 7, \"expected-downtime\": 300, \"ram\": "
+		"{\"total\": 537796608, \"remaining\": 4096, \"transferred\": 82000000, \"normal\": 20000, "
+		"\"duplicate\": 111298, \"page-size\": 4096, \"dirty-sync-count\": 3, \"dirty-pages-rate\": 25344, "
+		"\"mbps\": 866.83}}",
+		f->migrate);
 	return json_tokener_parse(text);
 }
 
 static struct json_object *params(void)
 {
-	return json_tokener_parse("{\"max-bandwidth\": 134217728, \"downtime-limit\": 300, \"multifd-channels\": 2, "
-				  "\"avail-switchover-bandwidth\": 0}");
+	return json_tokener_parse(
+		"{\"max-bandwidth\": 134217728, \"downtime-limit\": 300, \"multifd-channels\": 2, "
+		"\"avail-switchover-bandwidth\": 0}");
 }
 
 static struct json_object *caps(void)
 {
-	return json_tokener_parse("[{\"capability\": \"xbzrle\", \"state\": false}, {\"capability\": \"multifd\", "
-				  "\"state\": true}, {\"capability\": \"auto-converge\", \"state\": true}, "
-				  "{\"capability\": \"x-new-thing\", \"state\": true}]");
+	return json_tokener_parse(
+		"[{\"capability\": \"xbzrle\", \"state\": false}, {\"capability\": \"multifd\", "
+		"\"state\": true}, {\"capability\": \"auto-converge\", \"state\": true}, "
+		"{\"capability\": \"x-new-thing\", \"state\": true}]");
 }
 
 static struct json_object *dirty_rate(struct fake_qmp *f)
 {
 	uint64_t now = now_ns();
-	const char *status = f->forgetful ? "unstarted" : now < f->measuring_until_ns ? "measuring" : "measured";
+	const char *status = f->forgetful		   ? "unstarted"
+			     : now < f->measuring_until_ns ? "measuring"
+							   : "measured";
 	char text[256];
 
 	if (f->last_rate_ns && now - f->last_rate_ns < f->min_rate_gap_ns)
@@ -211,8 +217,9 @@ static struct json_object *version(struct fake_qmp *f)
 {
 	char text[128];
 
-	snprintf(text, sizeof(text), "{\"qemu\": {\"micro\": 3, \"minor\": %u, \"major\": %u}, \"package\": \"fake\"}",
-		 f->minor, f->major);
+	snprintf(text, sizeof(text),
+		 "{\"qemu\": {\"micro\": 3, \"minor\": %u, \"major\": %u}, \"package\": \"fake\"}", f->minor,
+		 f->major);
 	return json_tokener_parse(text);
 }
 
@@ -235,8 +242,9 @@ static struct json_object *answer(struct fake_qmp *f, const char *cmd, struct js
 	else if (is(cmd, "query-version"))
 		ret = version(f);
 	else if (is(cmd, "query-status"))
-		ret = json_tokener_parse(f->running ? "{\"running\": true, \"singlestep\": false, \"status\": \"running\"}"
-						    : "{\"running\": false, \"status\": \"paused\"}");
+		ret = json_tokener_parse(
+			f->running ? "{\"running\": true, \"singlestep\": false, \"status\": \"running\"}"
+				   : "{\"running\": false, \"status\": \"paused\"}");
 	else if (is(cmd, "query-migrate"))
 		ret = migrate(f);
 	else if (is(cmd, "query-migrate-parameters"))
@@ -259,10 +267,15 @@ static struct json_object *answer(struct fake_qmp *f, const char *cmd, struct js
 static struct json_object *misanswer(const char *mode, const char *cmd, unsigned int *seed)
 {
 	static const char *const types[] = {
-		"{\"return\": []}", "{\"return\": 7}", "{\"return\": null}", "{\"return\": \"x\"}", "{\"error\": 5}",
+		"{\"return\": []}",
+		"{\"return\": 7}",
+		"{\"return\": null}",
+		"{\"return\": \"x\"}",
+		"{\"error\": 5}",
 		"{\"return\": {\"status\": [], \"running\": 1, \"ram\": [], \"qemu\": 1, \"max-bandwidth\": \"1\"}}",
 		"{\"return\": {\"status\": \"active\", \"running\": {}, \"ram\": {\"remaining\": \"1\"}}}",
-		"{\"return\": [1, {\"capability\": 1}]}", "{\"error\": {\"class\": {}, \"desc\": []}}",
+		"{\"return\": [1, {\"capability\": 1}]}",
+		"{\"error\": {\"class\": {}, \"desc\": []}}",
 	};
 	static const char *const numbers[] = {
 		"{\"return\": {\"status\": \"active\", \"ram\": {\"remaining\": -1}}}",
@@ -290,7 +303,8 @@ static struct json_object *misanswer(const char *mode, const char *cmd, unsigned
 }
 
 /* One command. False: close. */
-static bool serve_one(int fd, const char *mode, struct fake_qmp *f, struct json_object *req, unsigned int *seed)
+static bool serve_one(int fd, const char *mode, struct fake_qmp *f, struct json_object *req,
+		      unsigned int *seed)
 {
 	struct json_object *v, *args = NULL, *o = NULL;
 	const char *cmd = "";
@@ -339,7 +353,8 @@ static void serve_client(int fd, const char *mode, struct fake_qmp *f, unsigned 
 		size_t pos = 0;
 
 		while (pos < (size_t)n) {
-			struct json_object *req = json_tokener_parse_ex(tok, buf + pos, (int)((size_t)n - pos));
+			struct json_object *req =
+				json_tokener_parse_ex(tok, buf + pos, (int)((size_t)n - pos));
 			bool ok;
 
 			if (!req)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * A QMP server for tests: an honest one with a QEMU's behaviour as far as dirtyprof uses it, or one that misbehaves.
+ * A QMP server for tests: an honest one with a QEMU's behaviour as far as dirtyprof uses it, or one that
+ * misbehaves.
  *
  * Modes:
  *   good       answers as the state below says          pretty     the same, over several lines
@@ -23,18 +24,19 @@
 
 /* In memory shared between server and test. */
 struct fake_qmp {
-	unsigned int major, minor;       /* what the greeting says */
-	volatile bool running;           /* the guest runs */
-	char migrate[32];                /* status of query-migrate; "" = none */
-	volatile bool refuse;            /* calc-dirty-rate fails */
-	volatile bool stuck;             /* nothing is answered any more */
-	volatile bool forgetful;         /* query-dirty-rate says "unstarted" */
-	volatile uint64_t measuring_until_ns; /* CLOCK_MONOTONIC; set by calc-dirty-rate, or by a test for someone else's */
-	volatile uint64_t window_scale_pct;   /* length of windows in percent of what was asked */
+	unsigned int major, minor; /* what the greeting says */
+	volatile bool running;	   /* the guest runs */
+	char migrate[32];	   /* status of query-migrate; "" = none */
+	volatile bool refuse;	   /* calc-dirty-rate fails */
+	volatile bool stuck;	   /* nothing is answered any more */
+	volatile bool forgetful;   /* query-dirty-rate says "unstarted" */
+	volatile uint64_t
+		measuring_until_ns; /* CLOCK_MONOTONIC; set by calc-dirty-rate, or by a test for someone else's */
+	volatile uint64_t window_scale_pct; /* length of windows in percent of what was asked */
 	/* what was seen */
 	volatile uint32_t calcs, calcs_while_migrating, calcs_while_paused, rate_queries, commands;
 	volatile uint64_t last_calc_time; /* as given */
-	volatile bool last_milli;         /* in milliseconds */
+	volatile bool last_milli;	  /* in milliseconds */
 	char last_mode[32];
 	volatile uint64_t min_rate_gap_ns, last_rate_ns;
 };

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* fake_qmp MODE SOCKET [MAJOR MINOR]: serves until killed, or for two minutes. Says "ready" once it listens. */
+/*
+ * fake_qmp MODE SOCKET [MAJOR MINOR]: serves until killed, or for two minutes. Says "ready" once it
+ * listens.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -15,7 +18,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: fake_qmp MODE SOCKET [MAJOR MINOR]\n");
 		return 2;
 	}
-	f = fake_qmp_new(argc == 5 ? (unsigned int)atoi(argv[3]) : 7, argc == 5 ? (unsigned int)atoi(argv[4]) : 2);
+	f = fake_qmp_new(argc == 5 ? (unsigned int)atoi(argv[3]) : 7,
+			 argc == 5 ? (unsigned int)atoi(argv[4]) : 2);
 	fd = fake_qmp_listen(argv[2]);
 	if (!f || fd < 0) {
 		perror("fake_qmp");

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* smaps, as text of several hosts and as this process's own. Expected bytes are the fixture's kB x 1024, shared by overlap. */
+/*
+ * smaps, as text of several hosts and as this process's own. Expected bytes are the fixture's kB x 1024,
+ * shared by overlap.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -30,16 +33,20 @@ static int parse(const char *text, uint32_t page, const struct dp_range *r, size
 	return err;
 }
 
-static void check(const struct dp_backing *b, uint64_t base, uint64_t thp, uint64_t huge, uint32_t size, uint32_t page)
+static void check(const struct dp_backing *b, uint64_t base, uint64_t thp, uint64_t huge, uint32_t size,
+		  uint32_t page)
 {
 	if (b->bytes_4k != base || b->bytes_thp != thp || b->bytes_huge != huge || b->huge_size != size ||
 	    b->host_page != page || !b->known)
-		fail_msg("base %llu thp %llu huge %llu size %u page %u known %d", (unsigned long long)b->bytes_4k,
-			 (unsigned long long)b->bytes_thp, (unsigned long long)b->bytes_huge, b->huge_size,
-			 b->host_page, b->known);
+		fail_msg("base %llu thp %llu huge %llu size %u page %u known %d",
+			 (unsigned long long)b->bytes_4k, (unsigned long long)b->bytes_thp,
+			 (unsigned long long)b->bytes_huge, b->huge_size, b->host_page, b->known);
 }
 
-/* Guest RAM of 128 MiB with 100 MiB touched, 64 MiB of it huge; names that try to look like what they are not. */
+/*
+ * Guest RAM of 128 MiB with 100 MiB touched, 64 MiB of it huge; names that try to look like what they are
+ * not.
+ */
 static const char x86_thp[] =
 	"55d000000000-55d000001000 r-xp 00000000 fe:00 12 /tmp/7f0000000000-7f0008000000 rw-p\\012Rss: 999 kB\n"
 	"Size:                  4 kB\nKernelPageSize:        4 kB\nMMUPageSize:           4 kB\nRss:                   4 kB\n"
@@ -55,12 +62,12 @@ static const char x86_thp[] =
 static void thp(void **state)
 {
 	const struct dp_range r[] = {
-		{ 0x7f0000000000, 128 * MiB },	       /* all of it */
-		{ 0x7f0000000000, 32 * MiB },	       /* its first quarter */
-		{ 0x7f0004000000, 1 * GiB },	       /* its second half, and the memfd behind a hole */
+		{ 0x7f0000000000, 128 * MiB }, /* all of it */
+		{ 0x7f0000000000, 32 * MiB },  /* its first quarter */
+		{ 0x7f0004000000, 1 * GiB },   /* its second half, and the memfd behind a hole */
 		{ 0x7f0010000000, 64 * KiB },
-		{ 0x600000000000, GiB },	       /* nothing there */
-		{ 0xfffffffffffff000, 2 * 4096 },      /* over the end of the address space */
+		{ 0x600000000000, GiB },	  /* nothing there */
+		{ 0xfffffffffffff000, 2 * 4096 }, /* over the end of the address space */
 		{ 0x7f0000000000, 0 },
 	};
 	struct dp_backing b[7];
@@ -74,9 +81,11 @@ static void thp(void **state)
 	check(&b[5], 0, 0, 0, 0, 4096);
 	check(&b[6], 0, 0, 0, 0, 4096);
 	/* shared memory's hugepages count as well */
-	assert_int_equal(parse("7f0000000000-7f0000800000 rw-s 0 0:1 5 /dev/shm/x\nKernelPageSize: 4 kB\n"
-			       "Rss: 8192 kB\nAnonHugePages: 0 kB\nShmemPmdMapped: 6144 kB\nFilePmdMapped: 0 kB\n",
-			       4096, r, 1, b), 0);
+	assert_int_equal(
+		parse("7f0000000000-7f0000800000 rw-s 0 0:1 5 /dev/shm/x\nKernelPageSize: 4 kB\n"
+		      "Rss: 8192 kB\nAnonHugePages: 0 kB\nShmemPmdMapped: 6144 kB\nFilePmdMapped: 0 kB\n",
+		      4096, r, 1, b),
+		0);
 	check(&b[0], 2 * MiB, 6 * MiB, 0, 0, 4096);
 }
 
@@ -132,9 +141,10 @@ static void rubbish(void **state)
 		{ "\n", -EINVAL },
 		{ "zzz\n", -EINVAL },
 		{ "1000\n", -EINVAL },
-		{ "2000-1000 rw-p\n", -EINVAL },   /* ends before it begins */
+		{ "2000-1000 rw-p\n", -EINVAL }, /* ends before it begins */
 		{ "1000-1000 rw-p\n", -EINVAL },
-		{ "1000-2000 rw-p\nRss: -4 kB\nRss: 18446744073709551615 kB\nRss: 4\nRss:\nKernelPageSize: x kB\n", 0 },
+		{ "1000-2000 rw-p\nRss: -4 kB\nRss: 18446744073709551615 kB\nRss: 4\nRss:\nKernelPageSize: x kB\n",
+		  0 },
 	};
 	const struct dp_range r = { 0x1000, 0x1000 };
 	char big[20000], *text;
@@ -224,8 +234,9 @@ static void gone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(thp),	cmocka_unit_test(hugetlb), cmocka_unit_test(ppc),  cmocka_unit_test(rubbish),
-		cmocka_unit_test(many), cmocka_unit_test(own),	   cmocka_unit_test(gone),
+		cmocka_unit_test(thp),	   cmocka_unit_test(hugetlb), cmocka_unit_test(ppc),
+		cmocka_unit_test(rubbish), cmocka_unit_test(many),    cmocka_unit_test(own),
+		cmocka_unit_test(gone),
 	};
 
 	return cmocka_run_group_tests_name("backing", tests, NULL, NULL);

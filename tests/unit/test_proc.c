@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* The view of a VMM process: command lines in tables, thread names, and real processes (QEMU where there is KVM). */
+/*
+ * The view of a VMM process: command lines in tables, thread names, and real processes (QEMU where there
+ * is KVM).
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -97,7 +100,7 @@ static void qmp_sockets(void **state)
 		{ "q|-qmp|unix:q.sock,server,nowait", 1, DP_QMP_UNIX, "q.sock" },
 		{ "q|-qmp|unix:path=/run/q,server=on", 1, DP_QMP_UNIX, "/run/q" },
 		{ "q|-qmp-pretty|unix:/a,,b,server=on", 1, DP_QMP_UNIX, "/a,b" },
-		{ "q|-qmp|unix:/run/q", 0, 0, NULL },		 /* QEMU is the client */
+		{ "q|-qmp|unix:/run/q", 0, 0, NULL }, /* QEMU is the client */
 		{ "q|-qmp|unix:/run/q,server=off", 0, 0, NULL },
 		{ "q|-qmp|unix:abc,abstract=on,server=on", 1, DP_QMP_ABSTRACT, "@abc" },
 		{ "q|-qmp|tcp:127.0.0.1:4444,server=on,wait=off", 1, DP_QMP_TCP, "127.0.0.1:4444" },
@@ -108,13 +111,15 @@ static void qmp_sockets(void **state)
 		{ "q|-monitor|unix:/run/hmp,server=on", 0, 0, NULL },
 		{ "q|-chardev|socket,id=m,path=/run/q,server=on,wait=off|-mon|chardev=m,mode=control", 1,
 		  DP_QMP_UNIX, "/run/q" },
-		{ "q|-mon|m,mode=control|-chardev|socket,path=/run/q,id=m,server=on", 1, DP_QMP_UNIX, "/run/q" },
+		{ "q|-mon|m,mode=control|-chardev|socket,path=/run/q,id=m,server=on", 1, DP_QMP_UNIX,
+		  "/run/q" },
 		{ "q|-chardev|socket,id=m,path=/run/q,server=on|-mon|chardev=m,mode=readline", 0, 0, NULL },
 		{ "q|-chardev|socket,id=m,path=/run/q,server=on|-mon|chardev=m", 0, 0, NULL },
 		{ "q|-chardev|socket,id=m,path=/run/q,server=on|-serial|chardev:m", 0, 0, NULL },
-		{ "q|-chardev|socket,id=x,path=/1,server=on|-chardev|socket,id=y,path=/2,server=on|-qmp|chardev:y", 1,
-		  DP_QMP_UNIX, "/2" },
-		{ "q|-chardev|socket,id=m,host=::1,port=44,server=on|-mon|m,mode=control", 1, DP_QMP_TCP, "[::1]:44" },
+		{ "q|-chardev|socket,id=x,path=/1,server=on|-chardev|socket,id=y,path=/2,server=on|-qmp|chardev:y",
+		  1, DP_QMP_UNIX, "/2" },
+		{ "q|-chardev|socket,id=m,host=::1,port=44,server=on|-mon|m,mode=control", 1, DP_QMP_TCP,
+		  "[::1]:44" },
 		{ "q|-chardev|socket,id=m,port=44,server=on,telnet=on|-mon|m,mode=control", 0, 0, NULL },
 		{ "q|-chardev|pty,id=m|-mon|m,mode=control", 0, 0, NULL },
 		{ "q|-qmp", 0, 0, NULL },
@@ -156,7 +161,8 @@ static void blind_writers(void **state)
 		  DP_BLIND_DMA | DP_BLIND_VHOST_KERNEL },
 		{ "q|-nodefaults|-netdev|tap,id=n,vhost=off", 0 },
 		{ "q|-nodefaults|-netdev|tap,id=n,fd=3,vhostfd=4", DP_BLIND_VHOST_KERNEL },
-		{ "q|-nodefaults|-netdev|{\"type\":\"tap\",\"vhost\":true,\"id\":\"n\"}", DP_BLIND_VHOST_KERNEL },
+		{ "q|-nodefaults|-netdev|{\"type\":\"tap\",\"vhost\":true,\"id\":\"n\"}",
+		  DP_BLIND_VHOST_KERNEL },
 		{ "q|-nodefaults|-netdev|{\"type\":\"tap\",\"vhost\":false,\"id\":\"n\"}", 0 },
 		{ "q|-nodefaults|-netdev|{\"type\":\"vhost-user\"}", DP_BLIND_VHOST_USER },
 		{ "q|-nodefaults|-netdev|vhost-user,chardev=c", DP_BLIND_VHOST_USER },
@@ -165,8 +171,9 @@ static void blind_writers(void **state)
 		{ "q|-nodefaults|-device|vhost-vsock-pci,guest-cid=3", DP_BLIND_VHOST_KERNEL },
 		{ "q|-nodefaults|-device|vfio-pci,host=0:1", DP_BLIND_VFIO },
 		{ "q|-nodefaults|-device|{\"driver\":\"vfio-pci\",\"host\":\"0:1\"}", DP_BLIND_VFIO },
-		{ "q|-nodefaults|-device|{\"driver\":5}", DP_BLIND_DMA }, /* not understood: on the safe side */
-		{ "q|-nodefaults|-device|{[[[", 0 },			  /* QEMU would not have started */
+		{ "q|-nodefaults|-device|{\"driver\":5}",
+		  DP_BLIND_DMA },		     /* not understood: on the safe side */
+		{ "q|-nodefaults|-device|{[[[", 0 }, /* QEMU would not have started */
 		{ "q|-nodefaults|-nic|none", 0 },
 		{ "q|-nodefaults|-nic|user,model=e1000", DP_BLIND_DMA },
 		{ "q|-nodefaults|-device", 0 },
@@ -360,7 +367,8 @@ static void real_qemu(void **state)
 	assert_int_equal(p.blind, 0);
 	assert_int_equal(p.nqmp, 0);
 	/* its own word for its version */
-	f = popen("qemu-system-x86_64 --version | sed -n '1s/.* version \\([0-9.]*\\).*/\\1/p' | tr -d '\\n'", "r");
+	f = popen("qemu-system-x86_64 --version | sed -n '1s/.* version \\([0-9.]*\\).*/\\1/p' | tr -d '\\n'",
+		  "r");
 	char version[DP_NAME_LEN] = "";
 	if (fgets(version, sizeof(version), f))
 		n = pclose(f);
@@ -432,8 +440,9 @@ static void qemu_without_kvm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(options),	cmocka_unit_test(names),	cmocka_unit_test(qmp_sockets),
-		cmocka_unit_test(blind_writers), cmocka_unit_test(thread_names), cmocka_unit_test(no_vm),
+		cmocka_unit_test(options),	cmocka_unit_test(names),
+		cmocka_unit_test(qmp_sockets),	cmocka_unit_test(blind_writers),
+		cmocka_unit_test(thread_names), cmocka_unit_test(no_vm),
 		cmocka_unit_test(real_qemu),	cmocka_unit_test(qemu_without_kvm),
 	};
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The QMP client against servers that misbehave in every way that came to mind, and against a real QEMU under KVM (skipped
- * where there is none).
+ * The QMP client against servers that misbehave in every way that came to mind, and against a real QEMU
+ * under KVM (skipped where there is none).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -62,9 +62,10 @@ static void bad_greetings(void **state)
 		const char *mode;
 		int err;
 	} c[] = {
-		{ "silent", -ETIMEDOUT }, { "close", -EPIPE },	  { "half", -ETIMEDOUT }, { "rubbish", -EPROTO },
-		{ "long", -EMSGSIZE },	  { "nest", -EMSGSIZE },  { "nul", -EPROTO },	  { "greet2", -EPROTO },
-		{ "mute", -ETIMEDOUT },	  { "closecmd", -EPIPE }, { "flood", -ETIMEDOUT },
+		{ "silent", -ETIMEDOUT }, { "close", -EPIPE },	   { "half", -ETIMEDOUT },
+		{ "rubbish", -EPROTO },	  { "long", -EMSGSIZE },   { "nest", -EMSGSIZE },
+		{ "nul", -EPROTO },	  { "greet2", -EPROTO },   { "mute", -ETIMEDOUT },
+		{ "closecmd", -EPIPE },	  { "flood", -ETIMEDOUT },
 	};
 	struct fake_qmp *f = fake_qmp_new(7, 2);
 
@@ -76,7 +77,8 @@ static void bad_greetings(void **state)
 
 		t = (dp_mono_ns() - t) / 1000000;
 		if (err != c[i].err || q || t > SHORT_MS + 700 || (err == -ETIMEDOUT && t < SHORT_MS))
-			fail_msg("%s: %d after %llu ms, want %d", c[i].mode, err, (unsigned long long)t, c[i].err);
+			fail_msg("%s: %d after %llu ms, want %d", c[i].mode, err, (unsigned long long)t,
+				 c[i].err);
 		one_clear_line(msg);
 		assert_non_null(strstr(msg, sock));
 		fake_qmp_end(pid);
@@ -110,7 +112,8 @@ static void check_answers(struct dp_qmp *q)
 	assert_true(p.max_bandwidth == 134217728 && p.downtime_limit_ms == 300 && p.multifd_channels == 2);
 	assert_true(p.multifd && p.auto_converge && !p.xbzrle && !p.dirty_limit);
 	assert_int_equal(dp_qmp_query_dirty_rate(q, &r, 5000), 0);
-	assert_true(r.status == DP_CALC_MEASURED && r.rate_known && r.rate_mib == 99 && r.calc_time_ms == 1000);
+	assert_true(r.status == DP_CALC_MEASURED && r.rate_known && r.rate_mib == 99 &&
+		    r.calc_time_ms == 1000);
 }
 
 static void good_servers(void **state)
@@ -168,7 +171,10 @@ static void bad_answers(void **state)
 	fake_qmp_free(f);
 }
 
-/* A server that stops answering, or dies: each call ends in time, and a late answer is not taken for another command's. */
+/*
+ * A server that stops answering, or dies: each call ends in time, and a late answer is not taken for
+ * another command's.
+ */
 static void gone_quiet(void **state)
 {
 	struct fake_qmp *f = fake_qmp_new(7, 2);
@@ -265,7 +271,10 @@ static void addresses(void **state)
 	a = addr_of("tcp:qmp.invalid:1");
 	assert_int_equal(dp_qmp_open(&a, SHORT_MS, &q, NULL, 0), -EADDRNOTAVAIL);
 
-	/* a path longer than a socket address holds, and the same relative to a process's working directory */
+	/*
+	 * a path longer than a socket address holds, and the same relative to a process's working
+	 * directory
+	 */
 	p += sprintf(p, "%s", dir);
 	for (int i = 0; i < 4; i++) {
 		p += sprintf(p, "/%0120d", i);
@@ -301,9 +310,14 @@ static void windows(void **state)
 		uint32_t ask, used;
 		uint64_t given;
 	} c[] = {
-		{ 7, 2, 1, 1000, 1 },	     { 7, 2, 1001, 2000, 2 },	  { 7, 2, 90000, 60000, 60 },
-		{ 8, 1, 59001, 60000, 60 },  { 8, 2, 1, 50, 50 },	  { 8, 2, 1001, 1001, 1001 },
-		{ 10, 0, 90000, 60000, 60000 },	{ 7, 2, UINT32_MAX, 60000, 60 },
+		{ 7, 2, 1, 1000, 1 },
+		{ 7, 2, 1001, 2000, 2 },
+		{ 7, 2, 90000, 60000, 60 },
+		{ 8, 1, 59001, 60000, 60 },
+		{ 8, 2, 1, 50, 50 },
+		{ 8, 2, 1001, 1001, 1001 },
+		{ 10, 0, 90000, 60000, 60000 },
+		{ 7, 2, UINT32_MAX, 60000, 60 },
 	};
 
 	for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
@@ -354,8 +368,8 @@ static void answer_limits(void **state)
 		if (dp_qmp_parse_migrate(o, &m, &what) != c[i].err)
 			fail_msg("%s", c[i].text);
 		if (!c[i].err)
-			assert_true(m.remaining == c[i].remaining && m.expected_downtime_ms == c[i].expected &&
-				    m.mbps == 0);
+			assert_true(m.remaining == c[i].remaining &&
+				    m.expected_downtime_ms == c[i].expected && m.mbps == 0);
 		json_object_put(o);
 	}
 	/* a state of a later QEMU is taken for a migration under way */
@@ -377,8 +391,8 @@ static pid_t start_qemu(void)
 	pid = fork();
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL); /* QEMU blocks SIGALRM */
-		execlp("qemu-system-x86_64", "qemu-system-x86_64", "-nodefaults", "-display", "none", "-m", "64",
-		       "-accel", "kvm", "-qmp", qmp, (char *)NULL);
+		execlp("qemu-system-x86_64", "qemu-system-x86_64", "-nodefaults", "-display", "none", "-m",
+		       "64", "-accel", "kvm", "-qmp", qmp, (char *)NULL);
 		_exit(127);
 	}
 	for (int i = 0; i < 100 && access(sock, F_OK); i++) {
@@ -426,7 +440,8 @@ static void real_qemu(void **state)
 	assert_int_equal(dp_qmp_query_migrate(q, &m, 2000), 0);
 	assert_string_equal(m.status, "none");
 	assert_int_equal(dp_qmp_query_params(q, &p, 2000), 0);
-	assert_true(p.downtime_limit_ms == 300 && p.max_bandwidth == 128 << 20); /* QEMU's documented defaults */
+	assert_true(p.downtime_limit_ms == 300 &&
+		    p.max_bandwidth == 128 << 20); /* QEMU's documented defaults */
 	assert_int_equal(dp_qmp_query_dirty_rate(q, &r, 2000), 0);
 	assert_true(r.status == DP_CALC_UNSTARTED);
 	assert_int_equal(dp_qmp_execute(q, "no-such-command", NULL, 2000, NULL), -EREMOTEIO);
@@ -472,9 +487,15 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bad_greetings), cmocka_unit_test(good_servers),	cmocka_unit_test(bad_answers),
-		cmocka_unit_test(gone_quiet),	 cmocka_unit_test(pending_is_bounded),	cmocka_unit_test(addresses),
-		cmocka_unit_test(windows),	 cmocka_unit_test(answer_limits),	cmocka_unit_test(real_qemu),
+		cmocka_unit_test(bad_greetings),
+		cmocka_unit_test(good_servers),
+		cmocka_unit_test(bad_answers),
+		cmocka_unit_test(gone_quiet),
+		cmocka_unit_test(pending_is_bounded),
+		cmocka_unit_test(addresses),
+		cmocka_unit_test(windows),
+		cmocka_unit_test(answer_limits),
+		cmocka_unit_test(real_qemu),
 	};
 
 	return cmocka_run_group_tests_name("qmp", tests, setup, teardown);

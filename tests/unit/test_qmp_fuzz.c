@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The parsers that read what others wrote, on mutations of well-formed input: QMP sessions, command lines, smaps, units. Built
- * with the address and undefined-behaviour sanitizers. Deterministic: DP_FUZZ_SEED and DP_FUZZ_RUNS choose the seed (1) and the runs.
+ * The parsers that read what others wrote, on mutations of well-formed input: QMP sessions, command lines,
+ * smaps, units. Built with the address and undefined-behaviour sanitizers. Deterministic: DP_FUZZ_SEED and
+ * DP_FUZZ_RUNS choose the seed (1) and the runs.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -39,9 +40,40 @@ static uint32_t rnd(uint32_t n) /* 0 to n - 1 */
 }
 
 static const char *const words[] = {
-	"{", "}", "[", "]", "\"", ",", ":", "null", "-1", "18446744073709551616", "1e999", "\\u0000", "\\ud800", "\xff",
-	"\"id\":1", "\"id\":\"1\"", "\"return\":", "\"error\":", "\"event\":\"X\"", "\n", "\\", "-", "=", ",,", "|",
-	"-qmp", "unix:", "server", " kB\n", "Rss:", "7f00-7f01 ", "0000000000000000000000000000000000", "%s%n", "'",
+	"{",
+	"}",
+	"[",
+	"]",
+	"\"",
+	",",
+	":",
+	"null",
+	"-1",
+	"18446744073709551616",
+	"1e999",
+	"\\u0000",
+	"\\ud800",
+	"\xff",
+	"\"id\":1",
+	"\"id\":\"1\"",
+	"\"return\":",
+	"\"error\":",
+	"\"event\":\"X\"",
+	"\n",
+	"\\",
+	"-",
+	"=",
+	",,",
+	"|",
+	"-qmp",
+	"unix:",
+	"server",
+	" kB\n",
+	"Rss:",
+	"7f00-7f01 ",
+	"0000000000000000000000000000000000",
+	"%s%n",
+	"'",
 };
 
 /* Cuts, copies, flips and inserts. len is of a buffer of ROOM bytes. */
@@ -218,7 +250,8 @@ static void smaps(void **state)
 
 static void units(void **state)
 {
-	static const char *const seed[] = { "866.83MiB/s", "10Gbps", "1.5min", "300ms", "18446744073709551615" };
+	static const char *const seed[] = { "866.83MiB/s", "10Gbps", "1.5min", "300ms",
+					    "18446744073709551615" };
 	char *buf = malloc(ROOM);
 
 	for (unsigned int i = 0; i < runs * 4; i++) {

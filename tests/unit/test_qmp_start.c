@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * The --start driver: with a fake server whose state the tests choose (a migration, a foreign measurement, refusals,
- * silence), and with a real QEMU, where logging must be off at the end.
+ * The --start driver: with a fake server whose state the tests choose (a migration, a foreign measurement,
+ * refusals, silence), and with a real QEMU, where logging must be off at the end.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -75,8 +75,9 @@ static bool until(struct bench *b, struct dp_start *s, enum dp_start_state want,
 /* The first window is the long one, then one an interval; their lengths and number are told. */
 static void one_after_another(void **state)
 {
-	struct dp_start_opts o = { .mode = DP_CALC_RING, .first_ms = 300, .window_ms = 60, .interval_ms = 150,
-				   .max_windows = 4 };
+	struct dp_start_opts o = {
+		.mode = DP_CALC_RING, .first_ms = 300, .window_ms = 60, .interval_ms = 150, .max_windows = 4
+	};
 	struct dp_start_stats st;
 	struct dp_start *s;
 	struct bench b;
@@ -129,7 +130,8 @@ static void whole_seconds(void **state)
 
 static void hands_off_migrations(void **state)
 {
-	static const char *const under_way[] = { "setup", "active", "pre-switchover", "postcopy-active", "cancelling" };
+	static const char *const under_way[] = { "setup", "active", "pre-switchover", "postcopy-active",
+						 "cancelling" };
 	struct dp_start_opts o = { .mode = DP_CALC_BITMAP, .window_ms = 50 };
 	struct dp_start_stats st;
 	struct dp_start *s;
@@ -328,8 +330,8 @@ static pid_t start_qemu(void)
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		if (!freopen("/dev/null", "w", stderr))
 			_exit(126);
-		execlp("qemu-system-x86_64", "qemu-system-x86_64", "-nodefaults", "-display", "none", "-m", "64",
-		       "-accel", "kvm", "-qmp", qmp, (char *)NULL);
+		execlp("qemu-system-x86_64", "qemu-system-x86_64", "-nodefaults", "-display", "none", "-m",
+		       "64", "-accel", "kvm", "-qmp", qmp, (char *)NULL);
 		_exit(127);
 	}
 	return pid;
@@ -367,7 +369,8 @@ static void real_qemu(void **state)
 	dp_start_stats(s, &st);
 	assert_int_equal(dp_qmp_query_dirty_rate(b.q, &r, 2000), 0);
 	assert_true(r.status == DP_CALC_MEASURED);
-	assert_true(!err && st.windows == 2 && st.nlengths == 2 && st.seconds[0] == 2.0 && st.seconds[1] == 1.0);
+	assert_true(!err && st.windows == 2 && st.nlengths == 2 && st.seconds[0] == 2.0 &&
+		    st.seconds[1] == 1.0);
 	dp_start_free(s);
 	/* a mode that this VM does not have */
 	o.mode = DP_CALC_RING;
@@ -397,9 +400,13 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(one_after_another), cmocka_unit_test(whole_seconds),
-		cmocka_unit_test(hands_off_migrations), cmocka_unit_test(someone_elses),
-		cmocka_unit_test(failures), cmocka_unit_test(stopping), cmocka_unit_test(real_qemu),
+		cmocka_unit_test(one_after_another),
+		cmocka_unit_test(whole_seconds),
+		cmocka_unit_test(hands_off_migrations),
+		cmocka_unit_test(someone_elses),
+		cmocka_unit_test(failures),
+		cmocka_unit_test(stopping),
+		cmocka_unit_test(real_qemu),
 	};
 
 	return cmocka_run_group_tests_name("start", tests, setup, teardown);

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Units of the command line, and the logger's one-line rule. Expected values are arithmetic on units.h's definitions. */
+/*
+ * Units of the command line, and the logger's one-line rule. Expected values are arithmetic on units.h's
+ * definitions.
+ */
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -49,15 +52,33 @@ struct bad {
 };
 
 static const struct bad bad_bw[] = {
-	{ "", -EINVAL },	{ "G", -EINVAL },	{ ".", -EINVAL },
-	{ "5.", -EINVAL },	{ "-1G", -EINVAL },	{ "+1G", -EINVAL },
-	{ " 1G", -EINVAL },	{ "1G ", -EINVAL },	{ "1 G", -EINVAL },
-	{ "1e9", -EINVAL },	{ "0x10", -EINVAL },	{ "nan", -EINVAL },
-	{ "inf", -EINVAL },	{ "1.2.3G", -EINVAL },	{ "10g", -EINVAL },
-	{ "10m", -EINVAL },	{ "10GG", -EINVAL },	{ "10Gx", -EINVAL },
-	{ "10Gbyte", -EINVAL }, { "10i", -EINVAL },	{ "10bps/s", -EINVAL },
-	{ "1,5G", -EINVAL },	{ "1T0", -EINVAL },	{ "0", -ERANGE },
-	{ "0G", -ERANGE },	{ "7", -ERANGE },	{ "1001TB", -ERANGE },
+	{ "", -EINVAL },
+	{ "G", -EINVAL },
+	{ ".", -EINVAL },
+	{ "5.", -EINVAL },
+	{ "-1G", -EINVAL },
+	{ "+1G", -EINVAL },
+	{ " 1G", -EINVAL },
+	{ "1G ", -EINVAL },
+	{ "1 G", -EINVAL },
+	{ "1e9", -EINVAL },
+	{ "0x10", -EINVAL },
+	{ "nan", -EINVAL },
+	{ "inf", -EINVAL },
+	{ "1.2.3G", -EINVAL },
+	{ "10g", -EINVAL },
+	{ "10m", -EINVAL },
+	{ "10GG", -EINVAL },
+	{ "10Gx", -EINVAL },
+	{ "10Gbyte", -EINVAL },
+	{ "10i", -EINVAL },
+	{ "10bps/s", -EINVAL },
+	{ "1,5G", -EINVAL },
+	{ "1T0", -EINVAL },
+	{ "0", -ERANGE },
+	{ "0G", -ERANGE },
+	{ "7", -ERANGE },
+	{ "1001TB", -ERANGE },
 	{ "9999999999999999999", -ERANGE },
 	{ "0.0000000000000000001T", -ERANGE },
 	{ "999999999999999999TiB", -ERANGE },
@@ -106,10 +127,21 @@ static const struct {
 };
 
 static const struct bad bad_time[] = {
-	{ "", -EINVAL },      { "ms", -EINVAL },  { "-1s", -EINVAL },	 { "1 s", -EINVAL },
-	{ "1sec", -EINVAL },  { "1s ", -EINVAL }, { "nan", -EINVAL },	 { "inf", -EINVAL },
-	{ "1e3", -EINVAL },   { "1S", -EINVAL },  { "1.5.s", -EINVAL },	 { "0x1", -EINVAL },
-	{ "87601h", -ERANGE }, { "99999999999999999999", -ERANGE }, { "999999999999999999h", -ERANGE },
+	{ "", -EINVAL },
+	{ "ms", -EINVAL },
+	{ "-1s", -EINVAL },
+	{ "1 s", -EINVAL },
+	{ "1sec", -EINVAL },
+	{ "1s ", -EINVAL },
+	{ "nan", -EINVAL },
+	{ "inf", -EINVAL },
+	{ "1e3", -EINVAL },
+	{ "1S", -EINVAL },
+	{ "1.5.s", -EINVAL },
+	{ "0x1", -EINVAL },
+	{ "87601h", -ERANGE },
+	{ "99999999999999999999", -ERANGE },
+	{ "999999999999999999h", -ERANGE },
 };
 
 static void duration(void **state)

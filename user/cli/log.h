@@ -2,9 +2,10 @@
 /*
  * The one logger: messages for people, one line each, to stderr, prefixed "dirtyprof: ". stdout is for data.
  *
- * A message is cut at DP_LOG_LINE bytes; control characters in it (names that a guest's owner chose, text that a QMP server
- * sent) are shown as '?', so that a message stays one line and cannot drive the terminal. A line is written with one write(),
- * so that lines of several processes do not mix. errno is kept.
+ * A message is cut at DP_LOG_LINE bytes; control characters in it (names that a guest's owner chose, text
+ * that a QMP server sent) are shown as '?', so that a message stays one line and cannot drive the
+ * terminal. A line is written with one write(), so that lines of several processes do not mix. errno is
+ * kept.
  */
 #ifndef DIRTYPROF_CLI_LOG_H
 #define DIRTYPROF_CLI_LOG_H

@@ -6,10 +6,10 @@
 
 #include "cli/units.h"
 
-#define MAX_DIGITS 18         /* 10^18 - 1 fits in 60 bits, so nothing below can overflow 128 */
+#define MAX_DIGITS	18 /* 10^18 - 1 fits in 60 bits, so nothing below can overflow 128 */
 #define MAX_BYTES_PER_S 1e15L
-#define MAX_NS (10ULL * 365 * 86400 * 1000000000ULL)
-#define PID_LIMIT (1u << 22)
+#define MAX_NS		(10ULL * 365 * 86400 * 1000000000ULL)
+#define PID_LIMIT	(1u << 22)
 
 typedef unsigned __int128 u128;
 
@@ -33,7 +33,10 @@ static uint64_t pow10u(unsigned int n)
 	return r;
 }
 
-/* Reads a number and leaves *s behind it. Leading zeros do not count as digits; zeros at the end of a fraction do. */
+/*
+ * Reads a number and leaves *s behind it. Leading zeros do not count as digits; zeros at the end of a
+ * fraction do.
+ */
 static int decimal__parse(const char **s, struct decimal *d)
 {
 	const char *p = *s;
@@ -123,8 +126,13 @@ int dp_parse_duration(const char *s, uint64_t *ns)
 		const char *name;
 		uint64_t ns;
 	} unit[] = {
-		{ "", 1000000000 },    { "s", 1000000000 },	 { "ms", 1000000 },	   { "us", 1000 },
-		{ "ns", 1 },	       { "m", 60 * 1000000000ULL }, { "min", 60 * 1000000000ULL },
+		{ "", 1000000000 },
+		{ "s", 1000000000 },
+		{ "ms", 1000000 },
+		{ "us", 1000 },
+		{ "ns", 1 },
+		{ "m", 60 * 1000000000ULL },
+		{ "min", 60 * 1000000000ULL },
 		{ "h", 3600 * 1000000000ULL },
 	};
 	struct decimal d;

@@ -86,8 +86,8 @@ const char *dp_qmp_addr_str(const struct dp_qmp_addr *a, char *buf, size_t len)
 }
 
 /*
- * Opens the path as its process sees it. RESOLVE_IN_ROOT keeps absolute symbolic links inside that process's root; a kernel
- * without openat2 (before 5.6) resolves them in ours.
+ * Opens the path as its process sees it. RESOLVE_IN_ROOT keeps absolute symbolic links inside that
+ * process's root; a kernel without openat2 (before 5.6) resolves them in ours.
  */
 static int open_path(const struct dp_qmp_addr *a)
 {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * QMP answers taken apart. Absent members mean "older QEMU" or "not now" and give 0; a member of the wrong type, a negative
- * count or one above 2^63 - 1 is an answer that cannot be believed: -EPROTO. Times, rates and bandwidths that QEMU derives
- * by dividing by what may be next to nothing (expected-downtime, mbps) can be out of range in an honest answer: those
- * give 0, "not reported".
+ * QMP answers taken apart. Absent members mean "older QEMU" or "not now" and give 0; a member of the wrong
+ * type, a negative count or one above 2^63 - 1 is an answer that cannot be believed: -EPROTO. Times, rates
+ * and bandwidths that QEMU derives by dividing by what may be next to nothing (expected-downtime, mbps)
+ * can be out of range in an honest answer: those give 0, "not reported".
  */
 #include <errno.h>
 #include <math.h>
@@ -198,12 +198,9 @@ int dp_qmp_parse_caps(struct json_object *o, struct dp_qmp_params *out, const ch
 		const char *name;
 		bool *flag;
 	} cap[] = {
-		{ "multifd", &out->multifd },
-		{ "auto-converge", &out->auto_converge },
-		{ "dirty-limit", &out->dirty_limit },
-		{ "xbzrle", &out->xbzrle },
-		{ "postcopy-ram", &out->postcopy_ram },
-		{ "zero-copy-send", &out->zero_copy_send },
+		{ "multifd", &out->multifd },		{ "auto-converge", &out->auto_converge },
+		{ "dirty-limit", &out->dirty_limit },	{ "xbzrle", &out->xbzrle },
+		{ "postcopy-ram", &out->postcopy_ram }, { "zero-copy-send", &out->zero_copy_send },
 		{ "compress", &out->compress },
 	};
 	size_t i, c, n;
@@ -256,8 +253,8 @@ int dp_qmp_parse_dirty_rate(struct json_object *o, struct dp_qmp_dirty_rate *out
 		return -EPROTO;
 	out->calc_time_ms = strcmp(unit, "millisecond") ? time * 1000 : time;
 	/* before 6.2 a rate not measured yet was -1 */
-	out->rate_known = json_object_object_get_ex(o, "dirty-rate", &v) && json_object_is_type(v, json_type_int) &&
-			  json_object_get_int64(v) >= 0;
+	out->rate_known = json_object_object_get_ex(o, "dirty-rate", &v) &&
+			  json_object_is_type(v, json_type_int) && json_object_get_int64(v) >= 0;
 	if (!out->rate_known && v && !json_object_is_type(v, json_type_int)) {
 		*what = "dirty-rate";
 		return -EPROTO;

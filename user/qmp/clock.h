@@ -19,7 +19,10 @@ static inline uint64_t dp_deadline_ns(int timeout_ms)
 	return dp_mono_ns() + (timeout_ms > 0 ? (uint64_t)timeout_ms * 1000000ULL : 0);
 }
 
-/* What is left, for poll(): rounded up, so that a wait never ends before its deadline; 0 when it has passed. */
+/*
+ * What is left, for poll(): rounded up, so that a wait never ends before its deadline; 0 when it has
+ * passed.
+ */
 static inline int dp_left_ms(uint64_t deadline_ns)
 {
 	uint64_t now = dp_mono_ns(), ms;

@@ -9,7 +9,7 @@
 #include "qmp/qmp.h"
 
 struct qmp_pending {
-	uint64_t id;                /* 0 = free */
+	uint64_t id; /* 0 = free */
 	char cmd[40];
 	struct json_object *answer; /* the whole message, once it has come */
 };
@@ -18,9 +18,9 @@ struct qmp_pending {
 struct qmp_stream {
 	int fd;
 	struct json_tokener *tok;
-	bool inside;      /* an object has begun */
-	size_t fed;       /* its bytes so far */
-	size_t pos, len;  /* what is unread in buf */
+	bool inside;	 /* an object has begun */
+	size_t fed;	 /* its bytes so far */
+	size_t pos, len; /* what is unread in buf */
 	char buf[65536];
 };
 

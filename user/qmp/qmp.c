@@ -132,7 +132,8 @@ static int check_alive(struct dp_qmp *q)
 	return -EPIPE;
 }
 
-static int post(struct dp_qmp *q, const char *cmd, struct json_object *args, uint64_t deadline_ns, uint64_t *id)
+static int post(struct dp_qmp *q, const char *cmd, struct json_object *args, uint64_t deadline_ns,
+		uint64_t *id)
 {
 	struct qmp_pending *p = find(q, 0);
 	struct json_object *o = NULL;
@@ -256,7 +257,8 @@ static int greet(struct dp_qmp *q, uint64_t deadline_ns, int timeout_ms)
 
 	err = qmp_stream__read(&q->s, deadline_ns, &o);
 	if (err == -EAGAIN)
-		return qmp__fail(q, -ETIMEDOUT, "QMP: no greeting within %d ms (another client may hold the socket)",
+		return qmp__fail(q, -ETIMEDOUT,
+				 "QMP: no greeting within %d ms (another client may hold the socket)",
 				 timeout_ms);
 	if (err)
 		return lost(q, err);
@@ -314,7 +316,8 @@ static const char *connect_error(int err)
 	}
 }
 
-int dp_qmp_open(const struct dp_qmp_addr *addr, int timeout_ms, struct dp_qmp **out, char *msg, size_t msg_len)
+int dp_qmp_open(const struct dp_qmp_addr *addr, int timeout_ms, struct dp_qmp **out, char *msg,
+		size_t msg_len)
 {
 	uint64_t deadline = dp_deadline_ns(timeout_ms);
 	char where[sizeof(addr->path) + 32];

@@ -13,8 +13,10 @@
 		int err_ = dp_qmp_execute(q, cmd, args, timeout_ms, &ret_);                                  \
                                                                                                              \
 		if (!err_ && (parse)(ret_, out, &what_))                                                     \
-			err_ = qmp__fail(q, -EPROTO, "QMP: %s: \"%s\" is missing, of the wrong type or out " \
-						     "of range", cmd, what_);                                \
+			err_ = qmp__fail(q, -EPROTO,                                                         \
+					 "QMP: %s: \"%s\" is missing, of the wrong type or out "             \
+					 "of range",                                                         \
+					 cmd, what_);                                                        \
 		json_object_put(ret_);                                                                       \
 		return err_;                                                                                 \
 	} while (0)

@@ -9,13 +9,14 @@
 #include "qmp/priv.h"
 #include "qmp/start.h"
 
-#define MS 1000000ULL
-#define POLL_MS 50       /* query-dirty-rate, once a window should be over */
+#define MS	     1000000ULL
+#define POLL_MS	     50	 /* query-dirty-rate, once a window should be over */
 #define SLOW_POLL_MS 500 /* the same, when it is long overdue; and someone else's */
-#define OVERDUE_MS 5000
-#define HOLD_MS 1000     /* between looks at a migration, or a guest that stands still */
-#define WAIT_MS 10       /* between looks for an answer */
-#define SILENCE_MS 10000 /* an answer takes no longer, or QMP is given up; QEMU may stall for seconds under its big lock */
+#define OVERDUE_MS   5000
+#define HOLD_MS	     1000 /* between looks at a migration, or a guest that stands still */
+#define WAIT_MS	     10	  /* between looks for an answer */
+#define SILENCE_MS                                                                                           \
+	10000 /* an answer takes no longer, or QMP is given up; QEMU may stall for seconds under its big lock */
 #define MAX_REFUSALS 3
 
 /* The command whose answer is awaited. A window takes STATUS, MIGRATE, CALC, then RATE until it is over. */
@@ -28,13 +29,13 @@ struct dp_start {
 	enum dp_start_state state;
 	enum step step;
 	uint64_t id, posted_ns;
-	uint64_t next_ns;        /* nothing to do before */
-	uint64_t begin_ns;       /* of the running or last window: when it was asked for */
-	uint64_t end_ns;         /* when it should be over */
+	uint64_t next_ns;  /* nothing to do before */
+	uint64_t begin_ns; /* of the running or last window: when it was asked for */
+	uint64_t end_ns;   /* when it should be over */
 	uint32_t window_ms;
-	uint64_t unsure_until_ns; /* after a failure: a window of ours may last until then */
+	uint64_t unsure_until_ns;	    /* after a failure: a window of ours may last until then */
 	uint64_t polled_ns, polled_mono_ns; /* the last poll, on the caller's clock and on ours */
-	uint32_t refusals;       /* of calc-dirty-rate, in a row */
+	uint32_t refusals;		    /* of calc-dirty-rate, in a row */
 	bool begun, stopping;
 	char refusal[256];
 	char msg[384];
@@ -77,8 +78,9 @@ static void fail(struct dp_start *s, const char *why, uint64_t now_ns)
 	s->step = STEP_NONE;
 	s->unsure_until_ns = now_ns + left;
 	if (left)
-		snprintf(msg, sizeof(msg), "%s; QEMU ends the running window and its logging by itself within %.1f s",
-			 why, (double)left / 1e9);
+		snprintf(msg, sizeof(msg),
+			 "%s; QEMU ends the running window and its logging by itself within %.1f s", why,
+			 (double)left / 1e9);
 	else
 		snprintf(msg, sizeof(msg), "%s", why);
 	enter(s, DP_START_FAILED, msg);
@@ -149,7 +151,8 @@ static void on_status(struct dp_start *s, struct json_object *o, uint64_t now_ns
 	if (dp_qmp_parse_status(o, &st, &what)) {
 		fail(s, "QMP: query-status: not an answer", now_ns);
 	} else if (!st.running) {
-		snprintf(why, sizeof(why), "the guest does not run (%s): no measurement is started", st.status);
+		snprintf(why, sizeof(why), "the guest does not run (%s): no measurement is started",
+			 st.status);
 		hold(s, why, now_ns);
 	} else {
 		post(s, STEP_MIGRATE, now_ns);
@@ -165,7 +168,8 @@ static void on_migrate(struct dp_start *s, struct json_object *o, uint64_t now_n
 	if (dp_qmp_parse_migrate(o, &m, &what)) {
 		fail(s, "QMP: query-migrate: not an answer", now_ns);
 	} else if (m.active) {
-		snprintf(why, sizeof(why), "a migration is under way (%s): no measurement is started", m.status);
+		snprintf(why, sizeof(why), "a migration is under way (%s): no measurement is started",
+			 m.status);
 		hold(s, why, now_ns);
 	} else {
 		post(s, STEP_CALC, now_ns);
@@ -205,7 +209,8 @@ static void on_rate(struct dp_start *s, struct json_object *o, uint64_t now_ns)
 		bool slow = s->state != DP_START_RUNNING || overdue;
 
 		if (s->state != DP_START_RUNNING) {
-			enter(s, DP_START_FOREIGN, "someone else's dirty-rate calculation is under way: ours follows");
+			enter(s, DP_START_FOREIGN,
+			      "someone else's dirty-rate calculation is under way: ours follows");
 			s->refusals = 0;
 		}
 		s->next_ns = now_ns + (slow ? SLOW_POLL_MS : POLL_MS) * MS;
@@ -232,7 +237,10 @@ static void on_rate(struct dp_start *s, struct json_object *o, uint64_t now_ns)
 
 static void on_error(struct dp_start *s, int err, enum step step, uint64_t now_ns)
 {
-	/* a refusal has three causes: another's measurement, a migration that has just begun, a mode that cannot be had */
+	/*
+	 * a refusal has three causes: another's measurement, a migration that has just begun, a mode that
+	 * cannot be had
+	 */
 	if (err == -EREMOTEIO && step == STEP_CALC) {
 		snprintf(s->refusal, sizeof(s->refusal), "%s", dp_qmp_error(s->q));
 		s->refusals++;

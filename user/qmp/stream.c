@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * JSON objects off a byte stream. QEMU sends one a line, or several lines each (-qmp-pretty), so it is the tokener that finds
- * where an object ends. What it may eat is bounded: length and depth of an object, bytes of a call that must not wait.
+ * JSON objects off a byte stream. QEMU sends one a line, or several lines each (-qmp-pretty), so it is the
+ * tokener that finds where an object ends. What it may eat is bounded: length and depth of an object,
+ * bytes of a call that must not wait.
  */
 #include <errno.h>
 #include <poll.h>
@@ -21,8 +22,8 @@ int qmp_stream__init(struct qmp_stream *s, int fd)
 	if (!s->tok)
 		return -ENOMEM;
 	/*
-	 * Trailing characters are the next object's. UTF-8 is not validated: json-c takes a character that two reads
-	 * share for a broken one. What is kept of strings is cleaned instead.
+	 * Trailing characters are the next object's. UTF-8 is not validated: json-c takes a character that
+	 * two reads share for a broken one. What is kept of strings is cleaned instead.
 	 */
 	json_tokener_set_flags(s->tok, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS);
 	return 0;

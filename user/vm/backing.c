@@ -114,7 +114,8 @@ static void clear(uint32_t host_page, size_t n, struct dp_backing *out)
 		out[i] = (struct dp_backing){ .host_page = host_page };
 }
 
-int dp_backing_parse(FILE *f, uint32_t host_page, const struct dp_range *ranges, size_t n, struct dp_backing *out)
+int dp_backing_parse(FILE *f, uint32_t host_page, const struct dp_range *ranges, size_t n,
+		     struct dp_backing *out)
 {
 	char line[LINE_MAX_KEPT];
 	struct vma v = { 0 }, next;

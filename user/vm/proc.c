@@ -15,9 +15,9 @@
 #include "qmp/clock.h"
 #include "vm/proc_priv.h"
 
-#define STATUS_MAX 8192
+#define STATUS_MAX  8192
 #define CMDLINE_MAX (1u << 20)
-#define POLL_MS 50 /* where there is no pidfd to wait on */
+#define POLL_MS	    50 /* where there is no pidfd to wait on */
 
 static int fail(struct dp_proc *p, int err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 
@@ -148,8 +148,8 @@ int dp_proc_open(pid_t pid, struct dp_proc *out)
 	if (err)
 		return fail_errno(out, err);
 	if (!out->nvms && out->qemu)
-		return fail(out, -ENXIO, "process %d (%s) is a QEMU that does not use KVM (TCG emulation?)", pid,
-			    out->comm);
+		return fail(out, -ENXIO, "process %d (%s) is a QEMU that does not use KVM (TCG emulation?)",
+			    pid, out->comm);
 	if (!out->nvms)
 		return fail(out, -ENXIO, "process %d (%s) has no KVM guest", pid, out->comm);
 	return 0;

@@ -10,7 +10,10 @@
 #include "cli/log.h"
 #include "vm/proc_priv.h"
 
-/* One element of an option string, up to a single comma; ",," is a comma. Returns what follows it, NULL at the end. */
+/*
+ * One element of an option string, up to a single comma; ",," is a comma. Returns what follows it, NULL at
+ * the end.
+ */
 static const char *next_element(const char *s, char *out, size_t size, bool *fits)
 {
 	size_t n = 0;
@@ -69,8 +72,8 @@ static bool opt_on(const char *opts, const char *implied, const char *key)
 {
 	char v[16];
 
-	return proc__opt(opts, implied, key, v, sizeof(v)) && (!strcmp(v, "on") || !strcmp(v, "yes") ||
-							       !strcmp(v, "true") || !strcmp(v, "y"));
+	return proc__opt(opts, implied, key, v, sizeof(v)) &&
+	       (!strcmp(v, "on") || !strcmp(v, "yes") || !strcmp(v, "true") || !strcmp(v, "y"));
 }
 
 static void add_qmp(struct dp_proc *p, struct dp_qmp_addr *a)
@@ -91,7 +94,8 @@ static void add_legacy(struct dp_proc *p, const char *dev)
 	if (!strncmp(dev, "unix:", 5)) {
 		dev += 5;
 		a.family = opt_on(dev, "path", "abstract") ? DP_QMP_ABSTRACT : DP_QMP_UNIX;
-		if (opt_on(dev, "path", "server") && proc__opt(dev, "path", "path", a.path, sizeof(a.path)) && a.path[0])
+		if (opt_on(dev, "path", "server") && proc__opt(dev, "path", "path", a.path, sizeof(a.path)) &&
+		    a.path[0])
 			add_qmp(p, &a);
 	} else if (!strncmp(dev, "tcp:", 4)) {
 		if (!opt_on(dev + 4, "host", "server"))
@@ -132,7 +136,10 @@ struct args {
 	size_t len;
 };
 
-/* Calls for each "-option value" (value may be NULL at the end). An option is followed by its value or by another option. */
+/*
+ * Calls for each "-option value" (value may be NULL at the end). An option is followed by its value or by
+ * another option.
+ */
 #define FOR_EACH_ARG(a, opt, val)                                                                            \
 	for (const char *opt = (a)->buf, *val = next_arg(a, opt); opt; opt = val, val = next_arg(a, val))
 
@@ -158,18 +165,19 @@ static void add_by_id(struct dp_proc *p, const struct args *a, const char *id)
 	char v[128];
 
 	FOR_EACH_ARG(a, opt, val)
-		if (val && is_option(opt, "chardev") && proc__opt(val, "backend", "id", v, sizeof(v)) &&
-		    !strcmp(v, id)) {
-			add_chardev(p, val);
-			return;
-		}
+	if (val && is_option(opt, "chardev") && proc__opt(val, "backend", "id", v, sizeof(v)) &&
+	    !strcmp(v, id)) {
+		add_chardev(p, val);
+		return;
+	}
 }
 
 static void find_qmp(struct dp_proc *p, const struct args *a)
 {
 	char id[128], mode[16];
 
-	FOR_EACH_ARG(a, opt, val) {
+	FOR_EACH_ARG(a, opt, val)
+	{
 		if (!val)
 			break;
 		if (is_option(opt, "qmp") || is_option(opt, "qmp-pretty")) {
@@ -178,8 +186,8 @@ static void find_qmp(struct dp_proc *p, const struct args *a)
 			else
 				add_legacy(p, val);
 		} else if (is_option(opt, "mon")) {
-			if (proc__opt(val, "chardev", "mode", mode, sizeof(mode)) && !strcmp(mode, "control") &&
-			    proc__opt(val, "chardev", "chardev", id, sizeof(id)))
+			if (proc__opt(val, "chardev", "mode", mode, sizeof(mode)) &&
+			    !strcmp(mode, "control") && proc__opt(val, "chardev", "chardev", id, sizeof(id)))
 				add_by_id(p, a, id);
 		}
 	}
@@ -194,11 +202,38 @@ static bool starts(const char *s, const char *prefix)
 static bool no_dma(const char *driver)
 {
 	static const char *const prefix[] = {
-		"VGA", "secondary-vga", "bochs-display", "cirrus-vga", "ramfb", "isa-debug", "isa-serial",
-		"isa-parallel", "pci-serial", "pvpanic", "pcie-root-port", "pci-bridge", "pcie-pci-bridge",
-		"ioh3420", "pxb", "x3130", "xio3130", "pc-dimm", "nvdimm", "ipmi-", "isa-ipmi", "tpm-", "loader",
-		"guest-loader", "i6300esb", "ib700", "smbus-eeprom", "spapr-vty", "spapr-pci-host-bridge",
-		"host-x86_64-cpu", "vmgenid", "vmcoreinfo",
+		"VGA",
+		"secondary-vga",
+		"bochs-display",
+		"cirrus-vga",
+		"ramfb",
+		"isa-debug",
+		"isa-serial",
+		"isa-parallel",
+		"pci-serial",
+		"pvpanic",
+		"pcie-root-port",
+		"pci-bridge",
+		"pcie-pci-bridge",
+		"ioh3420",
+		"pxb",
+		"x3130",
+		"xio3130",
+		"pc-dimm",
+		"nvdimm",
+		"ipmi-",
+		"isa-ipmi",
+		"tpm-",
+		"loader",
+		"guest-loader",
+		"i6300esb",
+		"ib700",
+		"smbus-eeprom",
+		"spapr-vty",
+		"spapr-pci-host-bridge",
+		"host-x86_64-cpu",
+		"vmgenid",
+		"vmcoreinfo",
 	};
 
 	for (size_t i = 0; i < sizeof(prefix) / sizeof(*prefix); i++)
@@ -231,8 +266,9 @@ static const char *member(struct json_object *o, const char *key)
 {
 	struct json_object *v;
 
-	return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_string) ?
-		       json_object_get_string(v) : "";
+	return json_object_object_get_ex(o, key, &v) && json_object_is_type(v, json_type_string)
+		       ? json_object_get_string(v)
+		       : "";
 }
 
 /* -device and -netdev also take JSON (libvirt writes that). */
@@ -248,18 +284,20 @@ static uint32_t blind_json(const char *text, bool device)
 	if (device)
 		bits = blind_device(member(o, "driver"));
 	else
-		bits = blind_netdev(member(o, "type"), json_object_object_get_ex(o, "vhostfd", NULL) ||
-							       json_object_object_get_ex(o, "vhostfds", NULL) ||
-							       (json_object_object_get_ex(o, "vhost", &v) &&
-								json_object_get_boolean(v)));
+		bits = blind_netdev(member(o, "type"),
+				    json_object_object_get_ex(o, "vhostfd", NULL) ||
+					    json_object_object_get_ex(o, "vhostfds", NULL) ||
+					    (json_object_object_get_ex(o, "vhost", &v) &&
+					     json_object_get_boolean(v)));
 	json_object_put(o);
 	return bits;
 }
 
 static uint32_t blind_option(const char *opt, const char *val)
 {
-	static const char *const disks[] = { "hda", "hdb", "hdc", "hdd", "cdrom", "fda", "fdb", "virtfs", "usbdevice",
-					     "usb", "readconfig", "soundhw", "sd" };
+	static const char *const disks[] = { "hda",	   "hdb",     "hdc",	"hdd",	     "cdrom",
+					     "fda",	   "fdb",     "virtfs", "usbdevice", "usb",
+					     "readconfig", "soundhw", "sd" };
 	bool device = is_option(opt, "device"), netdev = is_option(opt, "netdev");
 	bool nic = is_option(opt, "nic") || is_option(opt, "net");
 	char v[64], fds[64];
@@ -270,8 +308,10 @@ static uint32_t blind_option(const char *opt, const char *val)
 	if (!val)
 		return 0;
 	if (is_option(opt, "drive"))
-		return proc__opt(val, NULL, "if", v, sizeof(v)) && (!strcmp(v, "none") || !strcmp(v, "pflash")) ?
-			       0 : DP_BLIND_DMA;
+		return proc__opt(val, NULL, "if", v, sizeof(v)) &&
+				       (!strcmp(v, "none") || !strcmp(v, "pflash"))
+			       ? 0
+			       : DP_BLIND_DMA;
 	if ((device || netdev) && *val == '{')
 		return blind_json(val, device);
 	if (device)
@@ -288,7 +328,8 @@ static void find_blind(struct dp_proc *p, const struct args *a)
 {
 	bool defaults = true;
 
-	FOR_EACH_ARG(a, opt, val) {
+	FOR_EACH_ARG(a, opt, val)
+	{
 		if (is_option(opt, "nodefaults"))
 			defaults = false;
 		p->blind |= blind_option(opt, val);
@@ -305,7 +346,8 @@ void proc__parse_args(struct dp_proc *p, const char *args, size_t len)
 
 	if (!len)
 		return;
-	FOR_EACH_ARG(&a, opt, val) {
+	FOR_EACH_ARG(&a, opt, val)
+	{
 		if (!val || !is_option(opt, "name"))
 			continue;
 		if (proc__opt(val, "guest", "guest", name, sizeof(name))) {

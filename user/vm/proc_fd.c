@@ -11,7 +11,7 @@
 #include "vm/proc_priv.h"
 
 #define EXE_CHUNK (256u << 10)
-#define EXE_MAX (256ull << 20) /* QEMU's binaries are 10 to 100 MB */
+#define EXE_MAX	  (256ull << 20) /* QEMU's binaries are 10 to 100 MB */
 
 int proc__read(int dirfd, const char *path, size_t max, char **out, size_t *len)
 {
@@ -79,7 +79,8 @@ static uint32_t blind_fd(const char *link)
 {
 	if (starts(link, "/dev/vhost-"))
 		return DP_BLIND_VHOST_KERNEL;
-	if (starts(link, "/dev/vfio/") || starts(link, "anon_inode:[vfio") || starts(link, "anon_inode:kvm-vfio"))
+	if (starts(link, "/dev/vfio/") || starts(link, "anon_inode:[vfio") ||
+	    starts(link, "anon_inode:kvm-vfio"))
 		return DP_BLIND_VFIO;
 	return 0;
 }
@@ -146,7 +147,8 @@ int proc__unix_path(const struct dp_proc *p, int fd, struct dp_qmp_addr *out)
 	/* Num RefCount Protocol Flags Type St Inode Path */
 	while (err && fgets(line, sizeof(line), f)) {
 		at = -1;
-		if (sscanf(line, "%*s %*s %*s %*s %*s %*s %llu %n", &inode, &at) != 1 || inode != want || at < 0)
+		if (sscanf(line, "%*s %*s %*s %*s %*s %*s %llu %n", &inode, &at) != 1 || inode != want ||
+		    at < 0)
 			continue;
 		line[strcspn(line, "\n")] = '\0';
 		if (!line[at])

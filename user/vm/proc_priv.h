@@ -16,12 +16,18 @@ int proc__scan_fds(struct dp_proc *p, bool stop_at_vm);
 int proc__unix_path(const struct dp_proc *p, int fd, struct dp_qmp_addr *out);
 /* The version in the binary that p runs; "" if there is none. */
 void proc__find_version(struct dp_proc *p);
-/* Reads a QEMU's command line: len bytes of NUL-terminated arguments with a NUL behind. Fills in name, debug_threads, qmp, blind. */
+/*
+ * Reads a QEMU's command line: len bytes of NUL-terminated arguments with a NUL behind. Fills in name,
+ * debug_threads, qmp, blind.
+ */
 void proc__parse_args(struct dp_proc *p, const char *args, size_t len);
 bool proc__qemu_name(const char *path);
 
-/* The value of key in "a,key=value,flag,b=x,,y"; implied names the first one if it has no '='. A flag has the value "on", and
- * "noflag" is flag=off. Doubled commas are one comma of a value. False if there is none, or it does not fit. */
+/*
+ * The value of key in "a,key=value,flag,b=x,,y"; implied names the first one if it has no '='. A flag has
+ * the value "on", and "noflag" is flag=off. Doubled commas are one comma of a value. False if there is
+ * none, or it does not fit.
+ */
 bool proc__opt(const char *opts, const char *implied, const char *key, char *out, size_t size);
 
 #endif

@@ -18,7 +18,10 @@ const char *dp_thread_kind_name(enum dp_thread_kind k)
 	return name[k];
 }
 
-/* prefix, a decimal number, suffix, and nothing else; -1 if not. A comm is cut at 15 bytes, so that the suffix may be. */
+/*
+ * prefix, a decimal number, suffix, and nothing else; -1 if not. A comm is cut at 15 bytes, so that the
+ * suffix may be.
+ */
 static int numbered(const char *s, const char *prefix, const char *suffix)
 {
 	size_t n = strlen(prefix);
@@ -63,7 +66,10 @@ enum dp_thread_kind dp_thread_classify(const char *comm, int *index)
 	return DP_THREAD_OTHER;
 }
 
-/* "TID (comm) S ppid ... utime stime ...": the name may hold blanks and brackets, so its end is the last bracket. */
+/*
+ * "TID (comm) S ppid ... utime stime ...": the name may hold blanks and brackets, so its end is the last
+ * bracket.
+ */
 static int parse_stat(const char *s, struct dp_thread *t)
 {
 	const char *open = strchr(s, '('), *close = strrchr(s, ')');
