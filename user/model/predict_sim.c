@@ -13,7 +13,7 @@
 
 #define STEP	   0.05 /* seconds of sending between two looks at the threshold (QEMU's MAX_WAIT) */
 #define MAX_SYNCS  4000u
-#define STEP_SYNCS 256u /* after so many syncs the step doubles: a long pass needs no finer look */
+#define STEP_SYNCS 128u /* after so many syncs the step doubles: a long pass needs no finer look */
 #define MAX_TIME   1e8
 #define STALLED	   0.002 /* a pass that lowers the least pending by a smaller share of it leads nowhere */
 
@@ -22,6 +22,7 @@ struct rec {
 	double rearmed; /* its pages that were sent then are armed since */
 	double sync;	/* the sync before: its other pages count from here */
 	double window;	/* how long the pages that were sent had had to be dirtied */
+	double in_gap;	/* of pages written in a gap like (sync, rearmed), the share that is cold */
 };
 
 struct sim {
@@ -61,25 +62,44 @@ static double segment_u(const struct sim *s, uint32_t g, double t)
 }
 
 /*
- * Pages pending at a sync `now` in a segment whose pages were all treated as r says. Those that were sent
- * count from r->rearmed. Those that were clean at r->sync count from then; of two pages written at the same
- * rate the clean one is the less likely to be hot, which is what the difference of the two U takes away.
+ * Pages pending at a sync `now` in a segment whose pages were all treated as r says. All that were written since
+ * r->rearmed (d ago) are. So are those that were clean at r->sync, after a window w, and were written in the gap g
+ * between the two, U(w + g) - U(w), unless they are among the former, having been written again. How many were
+ * not: if writes have no memory, as many of the cold pages as U says, (U(w + d + g) - U(w + d)) / (U(w + g) - U(w));
+ * if a page's writes keep a distance, as many as of all pages, (U(d + g) - U(d)) / U(g). The larger one is right
+ * for any mixture of memoryless pages and for pages that are written in turn.
  */
 static double pending_of(const struct sim *s, uint32_t g, const struct rec *r, double now)
 {
-	double u = segment_u(s, g, now - r->rearmed);
+	double d = now - r->rearmed, gap = r->rearmed - r->sync, w = r->window;
+	double u = segment_u(s, g, d), cold, turn;
 
-	if (isfinite(r->window) && r->rearmed > r->sync)
-		u += segment_u(s, g, r->window + now - r->sync) -
-		     segment_u(s, g, r->window + now - r->rearmed);
+	if (isfinite(w) && gap > 0.0) {
+		cold = segment_u(s, g, w + d + gap) - segment_u(s, g, w + d);
+		turn = (segment_u(s, g, d + gap) - u) * r->in_gap;
+		u += fmax(cold, turn);
+	}
 	return fmin(u, s->env->pages[g]);
+}
+
+/* (U(w + g) - U(w)) / U(g), which does not change until the segment is sent again. */
+static double cold_share(const struct sim *s, uint32_t g, const struct rec *r)
+{
+	double gap = r->rearmed - r->sync, all;
+
+	if (!isfinite(r->window) || !(gap > 0.0))
+		return 0.0;
+	all = segment_u(s, g, gap);
+	return all > 0.0 ? (segment_u(s, g, r->window + gap) - segment_u(s, g, r->window)) / all : 0.0;
 }
 
 static struct rec part_mean(const struct sim *s)
 {
 	double w = s->part_weight;
+	struct rec r = { s->part.rearmed / w, s->part.sync / w, s->part.window / w, 0.0 };
 
-	return (struct rec){ s->part.rearmed / w, s->part.sync / w, s->part.window / w };
+	r.in_gap = cold_share(s, s->cur, &r);
+	return r;
 }
 
 static void do_sync(struct sim *s)
@@ -223,12 +243,13 @@ static void resume(struct sim *s)
 			      : segment_u(s, g, window) / fmax(1e-9, dp_tab_eval(s->in->u, s->k * window));
 
 		s->first[g] = first;
-		s->rec[g] = (struct rec){ s->last_sync - window, s->last_sync - window, HUGE_VAL };
+		s->rec[g] = (struct rec){ s->last_sync - window, s->last_sync - window, HUGE_VAL, 0.0 };
 		s->pend[g] = start * share * fmin(1.0, fmax(0.0, g + 1 - at));
 		if (g + 1 > at)
 			continue;
 		s->first[g] = false;
-		s->rec[g] = (struct rec){ s->env->lazy ? when : s->last_sync, s->last_sync, window };
+		s->rec[g] = (struct rec){ s->env->lazy ? when : s->last_sync, s->last_sync, window, 0.0 };
+		s->rec[g].in_gap = cold_share(s, g, &s->rec[g]);
 	}
 	s->cur = at < s->env->n ? (uint32_t)at : 0;
 	s->chunk = s->env->chunk[s->cur];
