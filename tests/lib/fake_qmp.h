@@ -30,8 +30,8 @@ struct fake_qmp {
 	volatile bool refuse;	   /* calc-dirty-rate fails */
 	volatile bool stuck;	   /* nothing is answered any more */
 	volatile bool forgetful;   /* query-dirty-rate says "unstarted" */
-	volatile uint64_t
-		measuring_until_ns; /* CLOCK_MONOTONIC; set by calc-dirty-rate, or by a test for someone else's */
+	/* on CLOCK_MONOTONIC; set by calc-dirty-rate, or by a test for someone else's */
+	volatile uint64_t measuring_until_ns;
 	volatile uint64_t window_scale_pct; /* length of windows in percent of what was asked */
 	/* what was seen */
 	volatile uint32_t calcs, calcs_while_migrating, calcs_while_paused, rate_queries, commands;

@@ -9,14 +9,14 @@
 #include "qmp/priv.h"
 #include "qmp/start.h"
 
+/* QEMU may stall for seconds under its big lock; an answer that takes longer than this will not come. */
+#define SILENCE_MS   10000
 #define MS	     1000000ULL
 #define POLL_MS	     50	 /* query-dirty-rate, once a window should be over */
 #define SLOW_POLL_MS 500 /* the same, when it is long overdue; and someone else's */
 #define OVERDUE_MS   5000
 #define HOLD_MS	     1000 /* between looks at a migration, or a guest that stands still */
 #define WAIT_MS	     10	  /* between looks for an answer */
-#define SILENCE_MS                                                                                           \
-	10000 /* an answer takes no longer, or QMP is given up; QEMU may stall for seconds under its big lock */
 #define MAX_REFUSALS 3
 
 /* The command whose answer is awaited. A window takes STATUS, MIGRATE, CALC, then RATE until it is over. */

@@ -28,9 +28,9 @@ struct dp_proc {
 	uint32_t nvcpus;	    /* kvm-vcpu descriptors */
 	char name[DP_NAME_LEN * 2]; /* -name, "" without */
 	bool debug_threads;	    /* threads carry names */
-	char qemu_version
-		[DP_NAME_LEN]; /* "7.2.22", read out of the binary that runs; "" unknown. QMP knows better */
-	uint32_t nqmp;	       /* QMP servers in its command line, in that order */
+	/* "7.2.22", read out of the binary that runs; "" unknown. QMP knows better */
+	char qemu_version[DP_NAME_LEN];
+	uint32_t nqmp; /* QMP servers in its command line, in that order */
 	struct dp_qmp_addr qmp[DP_PROC_MAX_QMP];
 	/*
 	 * DP_BLIND_*, from open descriptors (hot-plugged devices as well) and, for a QEMU, from its
@@ -43,8 +43,7 @@ struct dp_proc {
 /*
  * Opens a process that holds a KVM VM. 0, or with out->msg set and nothing left open:
  *   -EINVAL  pid is not positive          -ESRCH  no such process, has exited, or pid is a thread's
- *   -EPERM   may not look at it           -ENXIO  no KVM VM in it (the message tells a QEMU under TCG from
- *            the rest)
+ *   -EPERM   may not look at it           -ENXIO  no KVM VM in it (a QEMU under TCG: own message)
  *   -EMFILE, -ENOMEM, -EIO
  */
 int dp_proc_open(pid_t pid, struct dp_proc *out);

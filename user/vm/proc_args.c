@@ -136,13 +136,7 @@ struct args {
 	size_t len;
 };
 
-/*
- * Calls for each "-option value" (value may be NULL at the end). An option is followed by its value or by
- * another option.
- */
-#define FOR_EACH_ARG(a, opt, val)                                                                            \
-	for (const char *opt = (a)->buf, *val = next_arg(a, opt); opt; opt = val, val = next_arg(a, val))
-
+/* The argument after s, NULL at the end. An option is followed by its value or by another option. */
 static const char *next_arg(const struct args *a, const char *s)
 {
 	if (!s)
@@ -164,11 +158,13 @@ static void add_by_id(struct dp_proc *p, const struct args *a, const char *id)
 {
 	char v[128];
 
-	FOR_EACH_ARG(a, opt, val)
-	if (val && is_option(opt, "chardev") && proc__opt(val, "backend", "id", v, sizeof(v)) &&
-	    !strcmp(v, id)) {
-		add_chardev(p, val);
-		return;
+	for (const char *opt = a->buf, *val; opt; opt = val) {
+		val = next_arg(a, opt);
+		if (val && is_option(opt, "chardev") && proc__opt(val, "backend", "id", v, sizeof(v)) &&
+		    !strcmp(v, id)) {
+			add_chardev(p, val);
+			return;
+		}
 	}
 }
 
@@ -176,8 +172,8 @@ static void find_qmp(struct dp_proc *p, const struct args *a)
 {
 	char id[128], mode[16];
 
-	FOR_EACH_ARG(a, opt, val)
-	{
+	for (const char *opt = a->buf, *val; opt; opt = val) {
+		val = next_arg(a, opt);
 		if (!val)
 			break;
 		if (is_option(opt, "qmp") || is_option(opt, "qmp-pretty")) {
@@ -328,8 +324,8 @@ static void find_blind(struct dp_proc *p, const struct args *a)
 {
 	bool defaults = true;
 
-	FOR_EACH_ARG(a, opt, val)
-	{
+	for (const char *opt = a->buf, *val; opt; opt = val) {
+		val = next_arg(a, opt);
 		if (is_option(opt, "nodefaults"))
 			defaults = false;
 		p->blind |= blind_option(opt, val);
@@ -346,8 +342,8 @@ void proc__parse_args(struct dp_proc *p, const char *args, size_t len)
 
 	if (!len)
 		return;
-	FOR_EACH_ARG(&a, opt, val)
-	{
+	for (const char *opt = args, *val; opt; opt = val) {
+		val = next_arg(&a, opt);
 		if (!val || !is_option(opt, "name"))
 			continue;
 		if (proc__opt(val, "guest", "guest", name, sizeof(name))) {
