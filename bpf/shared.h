@@ -135,7 +135,8 @@ struct dp_wire_stat {
 	__u64 first_ns, last_ns;
 	__u64 busy_ns, busy_bytes;             /* inside bursts: gaps of at most DP_BURST_GAP_NS */
 	__u64 acked, sent, retrans;            /* TCP, the socket's own counters, at the last send */
-	__u64 rate_sum, rate_max, rates;       /* delivery rate, bytes/s, samples not application-limited */
+	__u64 rate_bytes, rate_us, rates;      /* delivery rate samples that were not application-limited, summed */
+	__u64 rate_max;                        /* the best of them, bytes/s */
 	__u64 app_limited;                     /* samples that were */
 	__u64 before;                          /* TCP: bytes sent before the first send that was seen */
 	__u32 rate_delivered, rate_interval;   /* the last sample seen, so that one counts once */
@@ -145,7 +146,7 @@ struct dp_wire_stat {
 	__u8 daddr[16];
 	char comm[16];
 };
-_Static_assert(sizeof(struct dp_wire_stat) == 168, "shared layout");
+_Static_assert(sizeof(struct dp_wire_stat) == 176, "shared layout");
 
 #define DP_BURST_GAP_NS 1000000ull
 #define DP_WIRE_ENTRIES 512

@@ -75,7 +75,9 @@ static __always_inline void read_tcp(struct dp_wire_stat *st, struct sock *sk)
 		return;
 	}
 	rate = (u64)delivered * st->mss * 1000000 / interval;
-	st->rate_sum += rate;
+	/* Summed apart, so that a short sample behind a burst weighs no more than the time it spans. */
+	st->rate_bytes += (u64)delivered * st->mss;
+	st->rate_us += interval;
 	st->rates++;
 	if (rate > st->rate_max)
 		st->rate_max = rate;

@@ -162,7 +162,7 @@ struct dp_wire {
 	uint64_t first_ns, last_ns;      /* of the migration so far: first and last send */
 	uint64_t busy_ns;                /* time inside bursts (gaps of at most 1 ms between sends) */
 	uint64_t busy_bytes;             /* bytes sent inside bursts, without each burst's first send */
-	double delivery_bps;             /* bytes/s, mean of samples that were not application-limited; 0 none */
+	double delivery_bps;             /* bytes/s, mean over time of samples not application-limited; 0 none */
 	double delivery_max_bps;         /* bytes/s, the best such sample */
 	uint64_t delivery_samples, app_limited_samples;
 	uint32_t srtt_us;

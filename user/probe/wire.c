@@ -249,8 +249,8 @@ static void add_socket(struct dp_wire_probe *w, struct sock_seen *s, struct dp_w
 	out->retrans_bytes += b->retrans - a->retrans;
 	out->delivery_samples += rates;
 	out->app_limited_samples += b->app_limited - a->app_limited;
-	if (rates)
-		out->delivery_bps += (double)(b->rate_sum - a->rate_sum) / (double)rates;
+	if (b->rate_us > a->rate_us)
+		out->delivery_bps += (double)(b->rate_bytes - a->rate_bytes) * 1e6 / (double)(b->rate_us - a->rate_us);
 	if (b->rates)
 		out->delivery_max_bps += (double)b->rate_max;
 	if (b->srtt_us > out->srtt_us)
