@@ -37,7 +37,7 @@ int dp_profile_qmp_open(struct profile *p)
 	}
 	err = dp_qmp_open(&addr, OPEN_MS, &p->qmp, msg, sizeof(msg));
 	if (err) {
-		dp_err("QMP at %s: %s", dp_qmp_addr_str(&addr, where, sizeof(where)), msg);
+		dp_err("%s", msg);
 		return err;
 	}
 	if (dp_qmp_peer_pid(p->qmp) == p->o.pid)
