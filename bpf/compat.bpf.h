@@ -28,7 +28,7 @@ static __always_inline u64 kvm_manual_protect(struct kvm *kvm)
 	return BPF_CORE_READ(kvm, manual_dirty_log_protect);
 }
 
-/* b64d740ea7dd ("kvm: x86: mmu: Always flush TLBs when enabling dirty logging", 6.1 to 6.2) counts logging slots. */
+/* "KVM: Keep track of the number of memslots with dirty logging enabled", in kernels from 6.2 on. */
 static __always_inline s32 kvm_nlogging(struct kvm *kvm)
 {
 	if (!bpf_core_field_exists(kvm->nr_memslots_dirty_logging))
