@@ -453,6 +453,64 @@ static void test_by_hand(void **state)
 	(void)state;
 }
 
+/*
+ * Short anchors can be opened often while the guest writes and seldom while it does not. A busy second with 60 anchors of 600
+ * pages each and an idle one with a single anchor are as long as each other: the mean over time is 300, not 36000 / 61.
+ */
+static void test_uneven_anchors(void **state)
+{
+	uint32_t bin = dp_bin_of(5000000);
+	uint64_t pages = 100000;
+	struct dp_vm vm = { .nregions = 1, .region_pages = &pages };
+	struct dp_ages a = { .level = 0, .bin = bin, .count = 60 * 600 };
+	struct dp_exposure x = { .level = 0, .count = 60, .to_ns = DP_LEVEL_NS(0) };
+	struct dp_snapshot s = { .vm = &vm,
+				 .ages = &a,
+				 .nages = 1,
+				 .exposures = &x,
+				 .nexposures = 1,
+				 .t1_ns = 60 * DP_LEVEL_NS(0),
+				 .logged_ns = 60 * DP_LEVEL_NS(0) };
+	struct dp_curve *c = dp_curve_new();
+
+	assert_int_equal(dp_curve_add(c, &s), 0);
+	s.nages = 0;
+	x.count = 1;
+	assert_int_equal(dp_curve_add(c, &s), 0);
+	assert_int_equal(dp_curve_fit(c), 0);
+	near(dp_curve_eval(c, DP_4K, 0.016).mid, 300.0, 1e-6);
+	dp_curve_free(c);
+	(void)state;
+}
+
+/* Where a short level covers a bin, a long one's few and overlapping anchors are left out. */
+static void test_shortest_level(void **state)
+{
+	uint32_t bin = dp_bin_of(16000000), late = dp_bin_of(100000000);
+	uint64_t pages = 100000;
+	struct dp_vm vm = { .nregions = 1, .region_pages = &pages };
+	struct dp_ages a[3] = { { .level = 0, .bin = bin, .count = 64 * 100 },
+				{ .level = 3, .bin = bin, .count = 500 },
+				{ .level = 3, .bin = late, .count = 50 } };
+	struct dp_exposure x[2] = { { .level = 0, .count = 64, .to_ns = DP_LEVEL_NS(0) },
+				    { .level = 3, .count = 1, .to_ns = DP_LEVEL_NS(3) } };
+	struct dp_snapshot s = { .vm = &vm,
+				 .ages = a,
+				 .nages = 3,
+				 .exposures = x,
+				 .nexposures = 2,
+				 .t1_ns = DP_LEVEL_NS(3),
+				 .logged_ns = DP_LEVEL_NS(3) };
+	struct dp_curve *c = dp_curve_new();
+
+	assert_int_equal(dp_curve_add(c, &s), 0);
+	assert_int_equal(dp_curve_fit(c), 0);
+	near(dp_curve_eval(c, DP_4K, (double)dp_bin_hi(bin) * 1e-9).mid, 100.0, 1e-6);
+	near(dp_curve_eval(c, DP_4K, 1.0).mid, 150.0, 1e-6);
+	dp_curve_free(c);
+	(void)state;
+}
+
 static void test_bad_input(void **state)
 {
 	uint64_t pages = 1000;
@@ -523,11 +581,12 @@ static void test_regions_change(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ring),	     cmocka_unit_test(test_kaplan_meier_fails),
-		cmocka_unit_test(test_harvest),	     cmocka_unit_test(test_window_bounds),
-		cmocka_unit_test(test_window_noise), cmocka_unit_test(test_unobserved),
-		cmocka_unit_test(test_idle),	     cmocka_unit_test(test_by_hand),
-		cmocka_unit_test(test_bad_input),    cmocka_unit_test(test_regions_change),
+		cmocka_unit_test(test_ring),	       cmocka_unit_test(test_kaplan_meier_fails),
+		cmocka_unit_test(test_harvest),	       cmocka_unit_test(test_window_bounds),
+		cmocka_unit_test(test_window_noise),   cmocka_unit_test(test_unobserved),
+		cmocka_unit_test(test_idle),	       cmocka_unit_test(test_by_hand),
+		cmocka_unit_test(test_uneven_anchors), cmocka_unit_test(test_shortest_level),
+		cmocka_unit_test(test_bad_input),      cmocka_unit_test(test_regions_change),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -118,7 +118,7 @@ static int new_table(struct dp_table *tab, const struct dp_size_data *d, uint32_
 	double *t;
 
 	if (!tab->t)
-		tab->t = calloc(4 * GRID_MAX, sizeof(*tab->t));
+		tab->t = calloc((size_t)4 * GRID_MAX, sizeof(*tab->t));
 	if (!tab->t)
 		return -ENOMEM;
 	t = tab->t;
@@ -141,7 +141,7 @@ static int new_table(struct dp_table *tab, const struct dp_size_data *d, uint32_
 	tab->lo = t + GRID_MAX;
 	tab->mid = tab->lo + GRID_MAX;
 	tab->hi = tab->mid + GRID_MAX;
-	memset(tab->lo, 0, 3 * GRID_MAX * sizeof(*tab->lo));
+	memset(tab->lo, 0, sizeof(*tab->lo) * 3 * GRID_MAX);
 	return 0;
 }
 

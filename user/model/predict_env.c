@@ -142,6 +142,7 @@ static int lay_out(struct dp_env *env, const struct dp_curve *c, const struct dp
 struct dp_env *dp_env_new(const struct dp_curve *c, const struct dp_plan *plan, const double *z, uint32_t n)
 {
 	struct dp_env *env = calloc(1, sizeof(*env));
+	bool known = dp_curve_known(c, DP_4K);
 	uint32_t i, k;
 
 	if (!env)
@@ -157,6 +158,9 @@ struct dp_env *dp_env_new(const struct dp_curve *c, const struct dp_plan *plan, 
 	for (i = 0; i < DP_TAB_N; i++) {
 		struct dp_est e = dp_curve_eval(c, DP_4K, tab_time(i));
 
+		/* An unobserved guest may dirty all that migrates, also what the curve has no region for. */
+		if (!known)
+			e.hi = plan->pages;
 		for (k = 0; k < n; k++)
 			env->u[k][i] = fmin(plan->pages, dp_est_at(e, z[k]));
 	}
