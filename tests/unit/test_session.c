@@ -48,8 +48,19 @@ static void goodput_and_capacity(void **state)
 	close_to(sp->capacity.bps.mid, 125e6);
 	assert_false(sp->capped);
 	assert_true(isnan(sp->cap.bps.mid));
+	/* in round 1 something else may have slowed it down: goodput is the lower end */
 	close_to(sp->rounds.mid, 125e6);
+	close_to(sp->rounds.lo, 110e6);
 	assert_int_equal(sp->rounds_from, DP_SPEED_CAPACITY);
+	/* after it, what arrives is what the rounds get: 115 MB/s, and round 1 is left out */
+	fx_log(fx_next(&f, SEC, DP_SYNC));
+	fx_send(&f, 110000000, 125e6, 0, 0);
+	fx_sync(&f, 4 * SEC, 101, true);
+	add(s, &f);
+	sp = &send(s, &f, 115e6, 125e6, 0.5, 400e6)->speeds;
+	close_to(sp->rounds.mid, 115e6);
+	assert_int_equal(sp->rounds_from, DP_SPEED_GOODPUT);
+	close_to(sp->goodput.bps.mid, 111e6); /* 555 MB in 5 s */
 	dp_session_free(s);
 }
 
@@ -71,6 +82,22 @@ static void cap_from_cadence(void **state)
 	close_to(r->speeds.switchover.mid, 1.34e9);
 	assert_int_equal(r->speeds.switchover_from, DP_SPEED_CAPACITY);
 	assert_false(r->assumed & DP_ASSUMED_SWITCHOVER);
+	dp_session_free(s);
+}
+
+/* QMP tells the cap, and during the migration it shows: the path can do 1 GB/s. */
+static void cap_told(void **state)
+{
+	struct fx f;
+	struct dp_session *s =
+		session(&f, (struct dp_session_opts){ .bandwidth = 500e6, .max_bandwidth = 50e6 });
+	const struct dp_speeds *sp = &send(s, &f, 49e6, 2e9, 0.1, 1e9)->speeds;
+
+	assert_true(sp->capped);
+	close_to(sp->rounds.mid, 50e6);
+	assert_int_equal(sp->rounds_from, DP_SPEED_QMP);
+	close_to(sp->switchover.mid, 1e9);
+	assert_int_equal(sp->switchover_from, DP_SPEED_CAPACITY);
 	dp_session_free(s);
 }
 
@@ -115,6 +142,20 @@ static void given_bandwidths(void **state)
 	close_to(sp->rounds.mid, 50e6);
 	assert_int_equal(sp->rounds_from, DP_SPEED_QMP);
 	close_to(sp->switchover.mid, 125e6);
+	assert_int_equal(sp->switchover_from, DP_SPEED_OPTION);
+	assert_true(sp->capped);
+	dp_session_free(s);
+
+	/* a cap above the path does nothing */
+	s = session(&f, (struct dp_session_opts){ .bandwidth = 125e6, .max_bandwidth = 128 * MIB });
+	fx_next(&f, SEC, DP_TIMER);
+	sp = &add(s, &f)->speeds;
+	close_to(sp->rounds.mid, 125e6);
+	assert_int_equal(sp->rounds_from, DP_SPEED_OPTION);
+	assert_false(sp->capped);
+	sp = &send(s, &f, 110e6, 119e6, 0, 0)->speeds;
+	close_to(sp->rounds.mid, 119e6);
+	assert_false(sp->capped);
 	dp_session_free(s);
 
 	/* what old QEMUs report when nothing is set is no cap */
@@ -129,7 +170,7 @@ static void given_bandwidths(void **state)
 	dp_session_free(s);
 }
 
-/* Unix sockets: no acks, no delivery rate; bursts are the upper end of the capacity, goodput's best the lower. */
+/* Unix sockets: no acks, no delivery rate; bursts are the capacity, goodput the lower end of what the rounds get. */
 static void unix_sockets(void **state)
 {
 	struct fx f;
@@ -146,7 +187,8 @@ static void unix_sockets(void **state)
 	}
 	close_to(r->speeds.goodput.bps.mid, 550e6);
 	close_to(r->speeds.capacity.bps.mid, 800e6);
-	close_to(r->speeds.capacity.bps.lo, 600e6);
+	close_to(r->speeds.rounds.mid, 800e6);
+	close_to(r->speeds.rounds.lo, 550e6);
 	assert_true(isnan(r->acked));
 	close_to(r->sent, 600e6);
 	close_to(r->sent_bps, 600e6);
@@ -643,6 +685,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(goodput_and_capacity),
 		cmocka_unit_test(cap_from_cadence),
+		cmocka_unit_test(cap_told),
 		cmocka_unit_test(no_cap_without_steadiness),
 		cmocka_unit_test(zero_scan_is_no_bandwidth),
 		cmocka_unit_test(given_bandwidths),

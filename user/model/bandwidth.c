@@ -5,11 +5,14 @@
  * goodput: bytes that the peer acknowledged (unix sockets: that were sent) over the time that the migration was on.
  * capacity: the path's own rate. TCP measures it when data was waiting in the socket (delivery rate, not
  *   application-limited); the rate at which the thread filled the socket within bursts bounds it too: on a slow path
- *   the socket's buffer makes bursts look faster than the path, on a very fast one the thread is the slower of the two.
- *   So it is the smaller. On unix sockets only bursts are known; where no cap explains why goodput stayed below
- *   them, goodput's best is the lower end.
+ *   the socket's buffer makes bursts look faster than the path, on a very fast one the thread is the slower of the
+ *   two. So it is the smaller. On unix sockets only bursts are known.
  * cap: QEMU's max-bandwidth, as QMP told it; else seen in its effect: QEMU sends a tenth of it and rests until 100 ms
  *   are over, so goodput is steady and well under the rate within bursts.
+ *
+ * For the rounds to come goodput counts, as it has in it whatever slows the sender down between bursts; but not that
+ * of round 1, when looking for zero pages leaves the wire idle. Until round 1 is over capacity stands in, with goodput
+ * as the lower end. Where there is a cap, switchover has the capacity; else what the rounds have.
  */
 #include <string.h>
 
@@ -17,6 +20,7 @@
 
 #define CAP_STEADY    0.06 /* spread of capped samples: one write of 32 KiB and a late timer at most */
 #define CAP_BELOW     0.7  /* a cap nearer to capacity than this makes no difference that could be seen */
+#define CAP_NEAR      0.9  /* a told cap this near to the capacity may not be reached */
 #define CAP_RECENT    8
 #define CAP_UNLIMITED 1e15 /* QEMU's "no limit" values are far above */
 #define BURST_MIN_S   0.005
@@ -108,7 +112,7 @@ double dp_bw_active(const struct dp_snapshot *snap)
 	return to > from ? (double)(to - from) * NS : 0;
 }
 
-void dp_bw_add(struct dp_bw *bw, const struct dp_snapshot *snap)
+void dp_bw_add(struct dp_bw *bw, const struct dp_snapshot *snap, bool steady)
 {
 	const struct dp_wire *w = &snap->wire;
 	double active = dp_bw_active(snap);
@@ -118,6 +122,9 @@ void dp_bw_add(struct dp_bw *bw, const struct dp_snapshot *snap)
 	bw->measured = true;
 	bw->tcp = w->tcp;
 	series_add(&bw->goodput, (double)(w->tcp ? w->acked_bytes : w->sent_bytes), active, BW_SAMPLE_S);
+	if (steady)
+		series_add(&bw->steady, (double)(w->tcp ? w->acked_bytes : w->sent_bytes), active,
+			   BW_SAMPLE_S);
 	if (w->busy_ns) {
 		bw->burst_s += (double)w->busy_ns * NS;
 		series_add(&bw->burst, (double)w->busy_bytes, (double)w->busy_ns * NS, BURST_MIN_S);
@@ -141,7 +148,8 @@ static uint32_t recent_rates(const struct dp_series *s, double *rate)
 	return n;
 }
 
-static bool cap_seen(const struct dp_bw *bw, double capacity, double fallback, struct dp_speed *cap)
+/* Fills in cap where its effect shows. */
+static void cap_seen(const struct dp_bw *bw, double capacity, double fallback, struct dp_speed *cap)
 {
 	double rate[CAP_RECENT], lo = HUGE_VAL, hi = 0, sum = 0;
 	uint32_t i, n = recent_rates(&bw->goodput, rate);
@@ -152,14 +160,13 @@ static bool cap_seen(const struct dp_bw *bw, double capacity, double fallback, s
 		sum += rate[i];
 	}
 	if (!n || !(sum / n < CAP_BELOW * capacity))
-		return false;
+		return;
 	/* One sample proves no steadiness, unless it hits QEMU's default. */
 	if (n < 2 && fabs(rate[0] - fallback) > 0.03 * fallback)
-		return false;
+		return;
 	if (hi - lo > CAP_STEADY * sum / n)
-		return false;
+		return;
 	*cap = (struct dp_speed){ { lo, sum / n, hi }, n };
-	return true;
 }
 
 static struct dp_speed capacity_of(const struct dp_bw *bw, const struct dp_speed *goodput)
@@ -199,39 +206,61 @@ static void measure(const struct dp_session *s, struct dp_speeds *out)
 
 	out->goodput = series_speed(&bw->goodput);
 	out->capacity = capacity_of(bw, &out->goodput);
-	if (!isnan(known)) {
+	if (!isnan(known))
 		out->cap = (struct dp_speed){ est_of(known), 0 };
-		out->capped = !(out->capacity.bps.mid <= known);
-	} else if (cap_seen(bw, out->capacity.bps.mid, dp_default_cap(s->r.vm.qemu_version), &out->cap)) {
-		out->capped = true;
-	}
-	/* No cap and no delivery rate: what kept goodput below the bursts is not known, so neither end is left out. */
-	if (!out->capped && isnan(series_speed(&bw->delivery).bps.mid) && !isnan(out->capacity.bps.mid))
-		out->capacity.bps.lo = fmin(out->capacity.bps.lo, out->goodput.bps.hi);
+	else
+		cap_seen(bw, out->capacity.bps.mid, dp_default_cap(s->r.vm.qemu_version), &out->cap);
 }
 
-static void choose_rounds(const struct dp_session *s, struct dp_speeds *out)
+/* What the path gives the rounds, where no cap is in the way. */
+static struct dp_est path_for_rounds(const struct dp_session *s, struct dp_speeds *out)
 {
 	bool measured = s->bw.measured && (s->mig.m.outcome == DP_MIG_RUNNING || !(s->o.bandwidth > 0));
-	struct dp_est path = dp_est_nan();
+	struct dp_est steady = series_speed(&s->bw.steady).bps, path = out->capacity.bps;
 
-	if (measured && !isnan(out->capacity.bps.mid)) {
-		path = out->capacity.bps;
-		out->rounds_from = DP_SPEED_CAPACITY;
-	} else if (measured && !isnan(out->goodput.bps.mid) && s->mig.m.rounds) {
-		/* Not in round 1: looking for zero pages leaves the wire idle, and goodput far below the path. */
-		path = out->goodput.bps;
+	if (measured && !isnan(steady.mid)) {
 		out->rounds_from = DP_SPEED_GOODPUT;
-	} else if (s->o.bandwidth > 0) {
-		path = est_of(s->o.bandwidth);
-		out->rounds_from = DP_SPEED_OPTION;
+		return steady;
 	}
+	if (measured && !isnan(path.mid)) {
+		out->rounds_from = DP_SPEED_CAPACITY;
+		path.lo = fmin(path.lo, out->goodput.bps.mid);
+		return path;
+	}
+	if (s->o.bandwidth > 0) {
+		out->rounds_from = DP_SPEED_OPTION;
+		return est_of(s->o.bandwidth);
+	}
+	return dp_est_nan();
+}
+
+/* Whether the cap is what holds the rounds back. */
+static bool cap_binds(const struct dp_speeds *sp, struct dp_est path)
+{
+	double cap = sp->cap.bps.mid, capacity = sp->capacity.bps.mid;
+
+	if (isnan(cap) || sp->cap.samples)
+		return !isnan(cap);
+	if (isnan(capacity) || sp->rounds_from == DP_SPEED_OPTION)
+		return !(path.mid <= cap);
+	return capacity > cap / CAP_NEAR && !(path.mid < CAP_BELOW * cap);
+}
+
+static void choose(const struct dp_session *s, struct dp_speeds *out)
+{
+	struct dp_est path = path_for_rounds(s, out);
+
 	out->rounds = out->switchover = path;
 	out->switchover_from = out->rounds_from;
-	if (!isnan(out->cap.bps.mid) && !(path.mid <= out->cap.bps.mid)) {
-		out->rounds = isnan(path.mid) ? out->cap.bps : est_min(path, out->cap.bps);
-		out->rounds_from = out->cap.samples ? DP_SPEED_CAP : DP_SPEED_QMP;
+	out->capped = cap_binds(out, path);
+	if (!out->capped)
+		return;
+	if (out->rounds_from != DP_SPEED_OPTION && !isnan(out->capacity.bps.mid)) {
+		out->switchover = out->capacity.bps;
+		out->switchover_from = DP_SPEED_CAPACITY;
 	}
+	out->rounds = isnan(path.mid) ? out->cap.bps : est_min(path, out->cap.bps);
+	out->rounds_from = out->cap.samples ? DP_SPEED_CAP : DP_SPEED_QMP;
 }
 
 void dp_bw_speeds(const struct dp_session *s, struct dp_speeds *out)
@@ -239,7 +268,7 @@ void dp_bw_speeds(const struct dp_session *s, struct dp_speeds *out)
 	memset(out, 0, sizeof(*out));
 	out->goodput.bps = out->cap.bps = out->capacity.bps = dp_est_nan();
 	measure(s, out);
-	choose_rounds(s, out);
+	choose(s, out);
 	if (s->o.switchover_bandwidth > 0) {
 		out->switchover = est_of(s->o.switchover_bandwidth);
 		out->switchover_from = DP_SPEED_OPTION;

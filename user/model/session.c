@@ -177,14 +177,13 @@ static int fit(struct dp_session *s)
 
 /*
  * Fitting costs about 1 ms, and up to 40 us a region of 1 GiB on top. To keep dirtyprof below 1 % of a core, a huge VM's
- * curve is not fitted for every line (FIT_LINE: at 1 TiB every 5 s); syncs may cost more (FIT_SYNC).
+ * curve is not fitted for every line (at 1 TiB every 5 s); syncs may cost more.
  */
-#define FIT_LINE 1.0
-#define FIT_SYNC 0.2
-
-static bool fit_is_due(const struct dp_session *s, double share)
+static bool fit_is_due(const struct dp_session *s, bool sync)
 {
-	return s->t1 - s->fit_t >= share * (0.1 + 0.005 * s->nregions) || s->fit_outcome != s->mig.m.outcome;
+	double gap = sync ? 0.001 * s->nregions : 0.1 + 0.005 * s->nregions;
+
+	return s->t1 - s->fit_t >= gap || s->fit_outcome != s->mig.m.outcome;
 }
 
 /* A sync's record with the prediction of that moment. The curve has all of this snapshot. */
@@ -273,11 +272,11 @@ int dp_session_add(struct dp_session *s, const struct dp_snapshot *snap)
 	s->stopped_ns = snap->vcpu_stopped_ns;
 	add_counts(s, snap);
 	if (s->mig.m.outcome == DP_MIG_RUNNING)
-		dp_bw_add(&s->bw, snap);
+		dp_bw_add(&s->bw, snap, s->mig.m.rounds > 0);
 	if (!snap->nsyncs && snap->logged_ns && s->mig.m.outcome != DP_MIG_RUNNING &&
 	    snap->reason == DP_TIMER && snap->source != DP_SRC_HARVEST)
 		dp_phase_add(&s->phase, (double)snap->new_blocks[DP_4K], (double)snap->logged_ns * NS);
-	if (snap->nsyncs && fit_is_due(s, FIT_SYNC)) {
+	if (snap->nsyncs && fit_is_due(s, true)) {
 		err = fit(s);
 		if (err)
 			return err;
@@ -303,7 +302,7 @@ const struct dp_report *dp_session_line(struct dp_session *s)
 	if (!s->added)
 		return NULL;
 	s->r.kind = s->reason == DP_SYNC ? DP_REPORT_SYNC : DP_REPORT_INTERVAL;
-	if (s->fitted || s->reason == DP_LAST || fit_is_due(s, FIT_LINE))
+	if (s->fitted || s->reason == DP_LAST || fit_is_due(s, false))
 		refit(s);
 	else
 		fill_cheap(s);

@@ -23,6 +23,7 @@ struct dp_series {
 
 struct dp_bw {
 	struct dp_series goodput, burst, delivery;
+	struct dp_series steady; /* goodput since round 1 ended */
 	double burst_s;
 	bool tcp, measured;
 };
@@ -46,9 +47,9 @@ struct dp_phase {
 struct dp_session {
 	struct dp_session_opts o;
 	struct dp_curve *curve;
-	bool fitted;                     /* the curve has all that was added */
-	double fit_t;                    /* when it was last fitted */
-	enum dp_outcome fit_outcome;     /* of the migration then */
+	bool fitted;		     /* the curve has all that was added */
+	double fit_t;		     /* when it was last fitted */
+	enum dp_outcome fit_outcome; /* of the migration then */
 	uint32_t nregions;
 	bool added;
 	bool shown_line, shown_syncs; /* the report's accumulators are stale from the next add on */
@@ -77,7 +78,8 @@ static inline struct dp_est dp_est_nan(void)
 void dp_bw_reset(struct dp_bw *bw);
 /* The part of an interval, in seconds, during which the migration was on; 0 none. */
 double dp_bw_active(const struct dp_snapshot *snap);
-void dp_bw_add(struct dp_bw *bw, const struct dp_snapshot *snap);
+/* steady: round 1 was over when it began. */
+void dp_bw_add(struct dp_bw *bw, const struct dp_snapshot *snap, bool steady);
 void dp_bw_speeds(const struct dp_session *s, struct dp_speeds *out);
 
 /* migration.c */
