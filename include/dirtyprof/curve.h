@@ -13,7 +13,7 @@
 
 struct dp_curve;
 
-/* A value with its 10-90 % interval. lo <= mid <= hi. */
+/* A value with its 10-90 % interval, or wider, never knowingly narrower. lo <= mid <= hi. */
 struct dp_est {
 	double lo, mid, hi;
 };
@@ -21,20 +21,32 @@ struct dp_est {
 struct dp_curve *dp_curve_new(void);            /* NULL: out of memory */
 void dp_curve_free(struct dp_curve *c);         /* NULL-safe */
 
-/* Adds an interval's observations. 0, or -ENOMEM, -EINVAL (inconsistent numbers; nothing is added). */
+/*
+ * Adds an interval's observations. The VM's regions and blocks are taken from the snapshot's vm; where the number of regions
+ * changed, what was gathered under their old numbers is dropped. 0, or -ENOMEM, -EINVAL (inconsistent numbers; nothing is added).
+ */
 int dp_curve_add(struct dp_curve *c, const struct dp_snapshot *s);
 
-/* Fits U for every size from all that was added. Call after the last add, before the eval functions. 0 or -ENOMEM. */
+/*
+ * Fits U for every size from all that was added. Call after the last add, before the eval functions; may be called again after
+ * further adds. About a millisecond; some 0.1 s for windows of a thousand regions. 0, -ENOMEM or -EINVAL (c is NULL).
+ */
 int dp_curve_fit(struct dp_curve *c);
 
 /* true: something was observed, so that U is more than 0 <= U <= N. */
 bool dp_curve_known(const struct dp_curve *c, enum dp_size size);
 
-/* U(t) in blocks. Beyond the longest observation: mid continues at the last slope, lo stays flat, hi follows the largest
- * slope that concavity allows; all capped by the number of blocks. t < 0 counts as 0. */
+/*
+ * U(t) in blocks. Beyond the longest observation lo stays flat, hi follows the largest slope that concavity allows, and mid
+ * goes on at the last slope (anchors) or stays at the geometric mean of what the windows allow, as it does between windows.
+ * All are capped by the number of blocks. t < 0 or NaN counts as 0. Nothing observed: lo = mid = 0, hi = all blocks.
+ */
 struct dp_est dp_curve_eval(const struct dp_curve *c, enum dp_size size, double t);
 
-/* U'(0), in blocks a second: the true dirty rate. */
+/*
+ * U'(0), in blocks a second: the true dirty rate. Windows bound it from below alone: then lo = mid = the most that any
+ * window's U(T)/T proves, and hi = HUGE_VAL. Nothing observed: 0 to HUGE_VAL.
+ */
 struct dp_est dp_curve_rate(const struct dp_curve *c, enum dp_size size);
 
 /* One region's curve at 4K, for the prediction by region. Regions never observed: mid 0, hi = its pages. */
@@ -45,7 +57,10 @@ double dp_curve_region_pages(const struct dp_curve *c, uint32_t region); /* 4K p
 /* Longest lag at which something was observed, in seconds; 0 = nothing. */
 double dp_curve_reach(const struct dp_curve *c, enum dp_size size);
 
-/* The windows at which harvest saw the log, longest first. Returns how many, writes at most n. Seconds. */
+/*
+ * The lengths of windows at which user space received the log (where it never did, those at which dirtyprof looked), longest
+ * first, each once within 12.5 %. Returns how many there are, writes at most n. Seconds.
+ */
 uint32_t dp_curve_windows(const struct dp_curve *c, double *t, uint32_t n);
 
 /* Number of blocks of this size that log (the N of U). */

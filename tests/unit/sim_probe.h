@@ -20,6 +20,7 @@ struct sim_probe {
 	double pushed[SIM_PAGES]; /* last push */
 	bool dirty[SIM_PAGES];	  /* harvest: since the last clear */
 	double anchor[DP_LEVELS]; /* < 0: none open */
+	double due[DP_LEVELS];	  /* when the next one may be opened */
 	double aged[DP_LEVELS];	  /* lag up to which exposure was reported */
 	uint32_t count[SIM_REGIONS][DP_LEVELS][DP_BINS];
 	struct dp_ages ages[SIM_REGIONS * DP_LEVELS * DP_BINS];
@@ -78,7 +79,7 @@ static inline void sim_age(struct sim_probe *p, uint32_t l, double now)
 		p->anchor[l] = -1.0;
 }
 
-/* A RESET that empties the rings: all is armed, and every level without an open anchor opens one. */
+/* A RESET that empties the rings: all is armed, and every level whose turn it is opens an anchor. */
 static inline void sim_reset(struct sim_probe *p, double now)
 {
 	uint32_t i, l;
@@ -90,8 +91,9 @@ static inline void sim_reset(struct sim_probe *p, double now)
 	p->in_ring = 0;
 	for (l = 0; l < DP_LEVELS; l++) {
 		sim_age(p, l, now);
-		if (p->anchor[l] < 0.0) {
+		if (p->anchor[l] < 0.0 && now >= p->due[l]) {
 			p->anchor[l] = now;
+			p->due[l] = now + (double)DP_LEVEL_PERIOD_NS(l) * 1e-9;
 			p->aged[l] = 0.0;
 		}
 	}
