@@ -218,6 +218,7 @@ static void remaining_by_model(void **state)
 	struct fx f;
 	struct dp_session *s = session(&f, (struct dp_session_opts){ .limit = 0.3 });
 	const struct dp_report *r;
+	double left;
 
 	f.s.zero_share = 0;
 	r = send(s, &f, 20e6, 20e6, 0, 0);
@@ -232,13 +233,17 @@ static void remaining_by_model(void **state)
 	assert_int_equal(r->kind, DP_REPORT_SYNC);
 	assert_int_equal(r->nsyncs, 1);
 	assert_int_equal(r->syncs[0].round, 1);
-	/* 27.2 MB cannot have been left: at most the threshold is, and the 1009 new pages */
-	close_to(r->syncs[0].remaining, 6e6 + 1009 * 4104.0);
+	/*
+	 * 27.2 MB cannot have been left: at most the threshold is, less the share of RAM that was written, which is
+	 * among the 1009 new pages
+	 */
+	left = 6e6 * (1 - 1009.0 / 16384) + 1009 * 4104.0;
+	close_to(r->syncs[0].remaining, left);
 	close_to(r->syncs[0].sent, 40e6);
 	close_to(r->syncs[0].since, 2);
 
 	r = send(s, &f, 5e6, 20e6, 0, 0);
-	close_to(r->mig.remaining, 1e6 + 1009 * 4104.0);
+	close_to(r->mig.remaining, left - 5e6);
 	assert_int_equal(r->nsyncs, 0);
 	assert_int_equal(r->mig.nsyncs, 1);
 	assert_int_equal(r->mig.rounds, 1);
@@ -271,7 +276,31 @@ static void leftover_is_carried(void **state)
 	fx_send(&f, 2000000, 20e6, 0, 0);
 	fx_sync(&f, 3 * SEC + SEC / 10, 101, true);
 	r = add(s, &f);
-	close_to(r->syncs[0].remaining, 16384 * 4104.0 - 62e6 + 101 * 4104.0);
+	close_to(r->syncs[0].remaining, (16384 * 4104.0 - 62e6) * (1 - 101.0 / 16384) + 101 * 4104.0);
+	dp_session_free(s);
+}
+
+/* A guest that writes the same 1009 pages over and over: never more than those are left, whatever was not sent. */
+static void rewritten_pages_count_once(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ .limit = 100 });
+	const struct dp_report *r;
+	double left = 16384 * 4104.0;
+	int i;
+
+	f.s.zero_share = 0;
+	for (i = 0; i < 12; i++) {
+		double again = fmin(1, 1009 * 4104.0 / left), sent = i ? 1e6 : 60e6;
+
+		fx_log(fx_next(&f, SEC, DP_SYNC));
+		fx_send(&f, (uint64_t)sent, 60e6, 0, 0);
+		fx_sync(&f, SEC, 1009, true);
+		r = add(s, &f);
+		left = (left - sent) * (1 - again) + 1009 * 4104.0;
+		close_to(r->syncs[0].remaining, left);
+	}
+	assert_true(left < 1.001 * 1009 * 4104);
 	dp_session_free(s);
 }
 
@@ -693,6 +722,7 @@ int main(void)
 		cmocka_unit_test(multifd),
 		cmocka_unit_test(remaining_by_model),
 		cmocka_unit_test(leftover_is_carried),
+		cmocka_unit_test(rewritten_pages_count_once),
 		cmocka_unit_test(remaining_is_a_bound_at_first),
 		cmocka_unit_test(setup_sync_is_no_round),
 		cmocka_unit_test(done_on_the_wire),

@@ -4,7 +4,8 @@
  *
  * What is left, where QEMU does not say: all RAM at the start, and from then on what was left before, minus what was
  * sent, plus at each sync the new pages. QEMU syncs when what it has left falls under bandwidth x downtime limit,
- * so no more than that is carried over a sync (docs/model.md, "Rounds").
+ * so no more than that is carried over a sync (docs/model.md, "Rounds"); and what is left was written again meanwhile
+ * in the same share as the round's other pages, so that part of it is among the new pages and counts once.
  */
 #include <string.h>
 
@@ -54,6 +55,7 @@ void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap)
 	mt->last_sync = mt->m.start;
 	mt->rem = all_ram(s);
 	mt->m.remaining = mt->rem;
+	mt->round_bytes = (double)s->ram_pages * dp_mig_wire_page(s);
 	mt->m.before_total = mt->m.before_downtime = dp_est_nan();
 	mt->m.before_rounds = NAN;
 	if (r->predicted) {
@@ -99,7 +101,7 @@ void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const str
 {
 	struct dp_mig_track *mt = &s->mig;
 	double t = (double)sync->t_ns * NS, sent = sent_at(snap, t), left = left_at(mt, sent);
-	double threshold = exit_threshold(s);
+	double threshold = exit_threshold(s), fresh, again;
 
 	rec->sent = sent - mt->last_sync_sent;
 	mt->last_sync = t;
@@ -113,8 +115,10 @@ void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const str
 	rec->round = ++mt->m.rounds;
 	if (left > threshold) /* false where the threshold is not known */
 		left = threshold;
-	left += (double)sync->new_blocks[DP_4K] * dp_mig_wire_page(s);
-	mt->rem = fmin(left, (double)s->ram_pages * dp_mig_wire_page(s));
+	fresh = (double)sync->new_pages * dp_mig_wire_page(s);
+	again = mt->round_bytes > 0 ? fmin(1, fresh / mt->round_bytes) : 0;
+	mt->rem = fmin(left * (1 - again) + fresh, (double)s->ram_pages * dp_mig_wire_page(s));
+	mt->round_bytes = mt->rem;
 	mt->rem_sent = sent;
 	rec->remaining = mt->m.remaining = mt->rem;
 }

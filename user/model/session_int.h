@@ -33,6 +33,7 @@ struct dp_mig_track {
 	struct dp_migration m;
 	uint64_t first_ns; /* of the wire, to tell a new migration from the tail of an old one */
 	double rem, rem_sent;
+	double round_bytes; /* what was to send when this round began, no page being zero */
 	double last_sync, last_sync_sent;
 	double last; /* last send, s; 0 none yet */
 	double sent;

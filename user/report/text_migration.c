@@ -9,7 +9,7 @@
 
 void dp_text_sync(struct dp_buf *b, const struct dp_report *r, const struct dp_sync_report *y)
 {
-	char n[FMT], since[FMT], left[FMT], total[FMT], down[FMT];
+	char n[FMT], since[FMT], left[FMT], total[FMT] = "", down[FMT], t[FMT];
 
 	dp_fmt_count(n, sizeof(n), (double)y->new_blocks[DP_4K]);
 	dp_fmt_time(since, sizeof(since), y->since);
@@ -18,10 +18,11 @@ void dp_text_sync(struct dp_buf *b, const struct dp_report *r, const struct dp_s
 		dp_text_wrap(b, 10, "%6.1f sync at the migration's start: %s left", y->t, left);
 		return;
 	}
-	dp_fmt_time(total, sizeof(total), y->total.mid);
 	dp_fmt_time(down, sizeof(down), y->stop_now.mid);
-	dp_text_wrap(b, 10, "%6.1f sync %u: %s new 4K in %s, %s left; stopped now: down %s; in all %s, %s",
-		     y->t, y->round, n, since, left, down, total, dp_verdict_name(y->verdict));
+	if (isfinite(y->total.mid))
+		snprintf(total, sizeof(total), "total %.20s, ", dp_fmt_time(t, sizeof(t), y->total.mid));
+	dp_text_wrap(b, 10, "%6.1f sync %u: %s new 4K in %s, %s left; stopped now: down %s; %s%s", y->t,
+		     y->round, n, since, left, down, total, dp_verdict_name(y->verdict));
 }
 
 static void row(struct dp_buf *b, const char *when, struct dp_est total, struct dp_est down, double rounds,
@@ -62,7 +63,7 @@ static void table(struct dp_buf *b, const struct dp_migration *m)
 		row(b, when, y->total, y->downtime, y->rounds, dp_verdict_name(y->verdict));
 	}
 	if (m->dropped_syncs + from)
-		dp_buf_printf(b, "  (%u earlier syncs are left out)\n", m->dropped_syncs + from);
+		dp_buf_printf(b, "  (earlier syncs, left out: %u)\n", m->dropped_syncs + from);
 	if (m->outcome == DP_MIG_DONE)
 		row(b, "happened", total, down, m->rounds, m->qmp ? "by QEMU" : "on the wire");
 }
