@@ -69,8 +69,8 @@ static double series_quantile(double *rate, double *weight, uint32_t n, double t
 	return rate[i];
 }
 
-/* Mean, 10th and 90th percentile by weight. */
-static struct dp_speed series_speed(const struct dp_series *s)
+/* Mean, 10th and 90th percentile by weight; what weighs less than `least` in all says nothing. */
+static struct dp_speed series_speed(const struct dp_series *s, double least)
 {
 	double rate[BW_SAMPLES + 1], weight[BW_SAMPLES + 1], amount = 0, total = 0;
 	struct dp_speed out = { dp_est_nan(), 0 };
@@ -83,7 +83,7 @@ static struct dp_speed series_speed(const struct dp_series *s)
 		total += s->weight[i];
 	}
 	/* A short stretch alone is better than nothing; beside whole samples it would only add noise. */
-	if (!n && s->open_weight > 0) {
+	if (!n && s->open_weight > 0 && s->open_weight >= least) {
 		rate[n] = s->open_amount / s->open_weight;
 		weight[n++] = s->open_weight;
 		amount = s->open_amount;
@@ -171,7 +171,7 @@ static void cap_seen(const struct dp_bw *bw, double capacity, double fallback, s
 
 static struct dp_speed capacity_of(const struct dp_bw *bw, const struct dp_speed *goodput)
 {
-	struct dp_speed burst = series_speed(&bw->burst), path = series_speed(&bw->delivery);
+	struct dp_speed burst = series_speed(&bw->burst, 0), path = series_speed(&bw->delivery, 0);
 	struct dp_speed out = path;
 
 	if (bw->burst_s < BURST_MIN_S)
@@ -204,7 +204,7 @@ static void measure(const struct dp_session *s, struct dp_speeds *out)
 	double known =
 		s->o.max_bandwidth > 0 && s->o.max_bandwidth < CAP_UNLIMITED ? s->o.max_bandwidth : NAN;
 
-	out->goodput = series_speed(&bw->goodput);
+	out->goodput = series_speed(&bw->goodput, 0);
 	out->capacity = capacity_of(bw, &out->goodput);
 	if (!isnan(known))
 		out->cap = (struct dp_speed){ est_of(known), 0 };
@@ -216,7 +216,7 @@ static void measure(const struct dp_session *s, struct dp_speeds *out)
 static struct dp_est path_for_rounds(const struct dp_session *s, struct dp_speeds *out)
 {
 	bool measured = s->bw.measured && (s->mig.m.outcome == DP_MIG_RUNNING || !(s->o.bandwidth > 0));
-	struct dp_est steady = series_speed(&s->bw.steady).bps, path = out->capacity.bps;
+	struct dp_est steady = series_speed(&s->bw.steady, BW_STEADY_S).bps, path = out->capacity.bps;
 
 	if (measured && !isnan(steady.mid)) {
 		out->rounds_from = DP_SPEED_GOODPUT;

@@ -10,6 +10,7 @@
 #define BW_SAMPLES 64
 #define BW_SAMPLE_S                                                                                          \
 	0.3 /* stretches shorter than this are joined: QEMU's rate limit works in steps of 0.1 s */
+#define BW_STEADY_S    0.1	    /* of goodput after round 1, before it counts: acks come in lumps */
 #define WIRE_SILENT_NS 150000000ULL /* a capped migration rests for less than 100 ms at a time */
 #define PHASE_SAMPLES  32
 #define NS	       1e-9
