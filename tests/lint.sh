@@ -140,8 +140,9 @@ options()
 metrics()
 {
 	local m code doc
-	code=$(grep -ohE '"dirtyprof_[a-z0-9_]+"' user/report/prom.c | tr -d '"' | sort -u)
-	doc=$(grep -ohE 'dirtyprof_[a-z0-9_]+' docs/prometheus.md docs/dirtyprof.rules.yml | sort -u)
+	# percentiles are documented with what they belong to
+	code=$(grep -ohE '"dirtyprof_[a-z0-9_]+"' user/report/prom.c | tr -d '"' | sed 's/_p[19]0_/_/' | sort -u)
+	doc=$(grep -ohE 'dirtyprof_[a-z0-9_]+' docs/prometheus.md docs/dirtyprof.rules.yml | sed 's/_p[19]0_/_/' | sort -u)
 	[ -n "$code" ] || echo "user/report/prom.c: no metrics found"
 	for m in $code; do
 		grep -qx "$m" <<<"$doc" || echo "$m: not in docs/prometheus.md"

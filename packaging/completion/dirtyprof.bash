@@ -15,7 +15,7 @@ _dirtyprof()
 		--json --prometheus -v --verbose -h --help --version'
 	COMPREPLY=()
 
-	# bash splits --option=value at the =
+	# bash splits an option and its value at the =
 	if [ "$cur" = "=" ]; then
 		cur=
 	elif [ "$prev" = "=" ] && [ "$COMP_CWORD" -ge 2 ]; then
