@@ -119,7 +119,10 @@ static bool misgreet(int fd, const char *mode, unsigned int *seed)
 			big[i] = (char)rand_r(seed);
 		put_n(fd, mode, big, sizeof(big));
 	} else if (is(mode, "nul")) {
-		put_n(fd, mode, "{\"QMP\"\0: {\"version\": 1}}\r\n", 27);
+		static const char nul[] = "{\"QMP\": {\"version\": {\"qemu\": {\"major\": 7, \"minor\": 2}, "
+					  "\"package\": \"a\0b\"}}}\r\n";
+
+		put_n(fd, mode, nul, sizeof(nul) - 1);
 	} else if (is(mode, "long")) {
 		memset(big, 'a', sizeof(big));
 		put_text(fd, mode, "{\"QMP\": \"");

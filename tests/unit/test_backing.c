@@ -95,21 +95,25 @@ static const char x86_huge[] =
 	"Shared_Hugetlb:   524288 kB\nPrivate_Hugetlb:  262144 kB\nVmFlags: rd wr sh ht\n"
 	"7e0040000000-7e0140000000 rw-p 00000000 00:0f 78 /mnt/huge1g/x\n"
 	"Size:            4194304 kB\nKernelPageSize:  1048576 kB\nMMUPageSize:     1048576 kB\nRss: 0 kB\n"
-	"Shared_Hugetlb:        0 kB\nPrivate_Hugetlb: 4194304 kB\n";
+	"Shared_Hugetlb:        0 kB\nPrivate_Hugetlb: 4194304 kB\n"
+	"7e0140000000-7e0140200000 rw-p 00000000 00:0f 79 /dev/hugepages/y\n"
+	"Size:               2048 kB\nKernelPageSize:     2048 kB\nRss: 0 kB\nPrivate_Hugetlb: 0 kB\n";
 
 static void hugetlb(void **state)
 {
 	const struct dp_range r[] = {
 		{ 0x7e0000000000, GiB },
 		{ 0x7e0040000000, 4 * GiB },
-		{ 0x7e0000000000, 5 * GiB }, /* both: the larger size is told */
+		{ 0x7e0000000000, 6 * GiB },   /* all: the largest size is told */
+		{ 0x7e0020000000, 256 * MiB }, /* a quarter of the first */
 	};
-	struct dp_backing b[3];
+	struct dp_backing b[4];
 
-	assert_int_equal(parse(x86_huge, 4096, r, 3, b), 0);
+	assert_int_equal(parse(x86_huge, 4096, r, 4, b), 0);
 	check(&b[0], 0, 0, 768 * MiB, 2 << 20, 4096);
 	check(&b[1], 0, 0, 4 * GiB, 1 << 30, 4096);
 	check(&b[2], 0, 0, 4 * GiB + 768 * MiB, 1 << 30, 4096);
+	check(&b[3], 0, 0, 192 * MiB, 2 << 20, 4096);
 }
 
 /* ppc64: 64K base pages are nothing special, 16M ones are hugetlb. */

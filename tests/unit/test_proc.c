@@ -4,6 +4,7 @@
  * is KVM).
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -121,6 +123,7 @@ static void qmp_sockets(void **state)
 		{ "q|-chardev|socket,id=m,host=::1,port=44,server=on|-mon|m,mode=control", 1, DP_QMP_TCP,
 		  "[::1]:44" },
 		{ "q|-chardev|socket,id=m,port=44,server=on,telnet=on|-mon|m,mode=control", 0, 0, NULL },
+		{ "q|-chardev|socket,id=m,path=/run/q|-mon|m,mode=control", 0, 0, NULL },
 		{ "q|-chardev|pty,id=m|-mon|m,mode=control", 0, 0, NULL },
 		{ "q|-qmp", 0, 0, NULL },
 		{ "q|-qmp|unix:/1,server|-qmp|unix:/2,server|-qmp|unix:/3,server|-qmp|unix:/4,server|-qmp|unix:/5,server",
@@ -221,6 +224,35 @@ static void thread_names(void **state)
 		if (k != c[i].kind || index != c[i].index)
 			fail_msg("%s: %s %d", c[i].comm, dp_thread_kind_name(k), index);
 	}
+}
+
+/* A thread may call itself what it likes; its times come behind the name. */
+static void own_threads(void **state)
+{
+	struct dp_proc p = { .pid = getpid() };
+	struct dp_thread *t = NULL;
+	struct rusage ru;
+	size_t n, me;
+
+	prctl(PR_SET_NAME, "a) R 1 2 (\n b");
+	p.dirfd = open("/proc/self", O_RDONLY | O_DIRECTORY);
+	do
+		getrusage(RUSAGE_THREAD, &ru);
+	while (ru.ru_utime.tv_sec * 1000000 + ru.ru_utime.tv_usec < 300000);
+	assert_int_equal(dp_proc_threads(&p, &t, &n), 0);
+	for (me = 0; me < n && t[me].tid != getpid(); me++)
+		;
+	assert_true(me < n);
+	assert_string_equal(t[me].comm, "a) R 1 2 (? b");
+	/* the split between user and system time is estimated at each look */
+	assert_in_range(t[me].utime_ns / 1000000, 250, 800);
+	assert_in_range((t[me].utime_ns + t[me].stime_ns) / 1000000,
+			(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000 +
+				(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) / 1000 - 20,
+			10000);
+	free(t);
+	close(p.dirfd);
+	prctl(PR_SET_NAME, "test_proc");
 }
 
 static void *idle(void *arg)
@@ -440,10 +472,15 @@ static void qemu_without_kvm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(options),	cmocka_unit_test(names),
-		cmocka_unit_test(qmp_sockets),	cmocka_unit_test(blind_writers),
-		cmocka_unit_test(thread_names), cmocka_unit_test(no_vm),
-		cmocka_unit_test(real_qemu),	cmocka_unit_test(qemu_without_kvm),
+		cmocka_unit_test(options),
+		cmocka_unit_test(names),
+		cmocka_unit_test(qmp_sockets),
+		cmocka_unit_test(blind_writers),
+		cmocka_unit_test(thread_names),
+		cmocka_unit_test(own_threads),
+		cmocka_unit_test(no_vm),
+		cmocka_unit_test(real_qemu),
+		cmocka_unit_test(qemu_without_kvm),
 	};
 
 	return cmocka_run_group_tests_name("proc", tests, NULL, NULL);

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -180,6 +181,7 @@ static void gone_quiet(void **state)
 	struct fake_qmp *f = fake_qmp_new(7, 2);
 	struct dp_qmp_version v;
 	struct dp_qmp_status st;
+	struct json_object *o;
 	struct dp_qmp *q;
 	uint64_t t, id;
 	pid_t pid;
@@ -197,7 +199,9 @@ static void gone_quiet(void **state)
 	/* the version's answer comes first, and must be dropped */
 	assert_int_equal(dp_qmp_query_status(q, &st, 2000), 0);
 	assert_true(st.running);
-	assert_int_equal(dp_qmp_collect(q, id, 0, NULL), 0); /* came before, was kept */
+	assert_int_equal(dp_qmp_collect(q, id, 0, &o), 0);	    /* came before, was kept */
+	assert_true(json_object_object_get_ex(o, "running", NULL)); /* and is no other's */
+	json_object_put(o);
 	assert_int_equal(dp_qmp_collect(q, id, 0, NULL), -EINVAL);
 	fake_qmp_end(pid);
 	assert_int_equal(dp_qmp_query_status(q, &st, 2000), -EPIPE);
@@ -236,6 +240,29 @@ static void pending_is_bounded(void **state)
 	fake_qmp_end(pid);
 	dp_qmp_close(q);
 	fake_qmp_free(f);
+}
+
+/* A thousand events are there already: a call that must not wait may not read them all. */
+static void flood_is_bounded(void **state)
+{
+	static const char hello[] = "{\"QMP\": {\"version\": {\"qemu\": {\"major\": 7}}}}{\"return\": {}}";
+	static const char event[] = "{\"event\": \"X\"}\n";
+	char all[1000 * sizeof(event)];
+	struct dp_qmp *q;
+	uint64_t id;
+	int fd[2];
+
+	assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
+	assert_true(write(fd[1], hello, strlen(hello)) == (ssize_t)strlen(hello));
+	assert_int_equal(dp_qmp_open_fd(fd[0], 1000, &q, msg, sizeof(msg)), 0);
+	for (int i = 0; i < 1000; i++)
+		memcpy(all + i * strlen(event), event, sizeof(event));
+	assert_true(send(fd[1], all, strlen(all), MSG_DONTWAIT) == (ssize_t)strlen(all));
+	assert_int_equal(dp_qmp_post(q, "query-status", NULL, &id), 0);
+	assert_int_equal(dp_qmp_collect(q, id, 0, NULL), -EAGAIN);
+	assert_in_range(dp_qmp_events(q), 1, 999);
+	dp_qmp_close(q);
+	close(fd[1]);
 }
 
 static void addresses(void **state)
@@ -487,15 +514,11 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bad_greetings),
-		cmocka_unit_test(good_servers),
-		cmocka_unit_test(bad_answers),
-		cmocka_unit_test(gone_quiet),
-		cmocka_unit_test(pending_is_bounded),
-		cmocka_unit_test(addresses),
-		cmocka_unit_test(windows),
-		cmocka_unit_test(answer_limits),
-		cmocka_unit_test(real_qemu),
+		cmocka_unit_test(bad_greetings),      cmocka_unit_test(good_servers),
+		cmocka_unit_test(bad_answers),	      cmocka_unit_test(gone_quiet),
+		cmocka_unit_test(pending_is_bounded), cmocka_unit_test(flood_is_bounded),
+		cmocka_unit_test(addresses),	      cmocka_unit_test(windows),
+		cmocka_unit_test(answer_limits),      cmocka_unit_test(real_qemu),
 	};
 
 	return cmocka_run_group_tests_name("qmp", tests, setup, teardown);
