@@ -86,7 +86,8 @@ void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s)
 	s->bandwidth = p->o.bandwidth;
 	s->switchover_bandwidth = p->o.switchover;
 	s->limit = (double)p->o.limit_ns / 1e9;
-	s->fixed = p->o.fixed_given ? (double)p->o.fixed_ns / 1e9 : 0;
+	/* 0 means "assumed" there: a given 0 is a nanosecond. */
+	s->fixed = p->o.fixed_given ? (double)(p->o.fixed_ns ? p->o.fixed_ns : 1) / 1e9 : 0;
 	s->throttle = p->o.throttle;
 	s->interval = (double)p->o.interval_ns / 1e9;
 	s->hook = dp_watch_hook(p->watch);

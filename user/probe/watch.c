@@ -365,7 +365,7 @@ static int wait_ms(const struct dp_watch *w, uint64_t now, uint64_t until)
 
 int dp_watch_step(struct dp_watch *w, uint64_t until_ns, int extra_fd)
 {
-	uint64_t now = dp_mono_ns() - w->base_ns, due;
+	uint64_t now = dp_mono_ns() - w->base_ns;
 	struct pollfd fds[3];
 	int err, n = 0, extra_at = -1;
 
@@ -373,9 +373,10 @@ int dp_watch_step(struct dp_watch *w, uint64_t until_ns, int extra_fd)
 		next_interval(w);
 		w->snap.vm = NULL;
 	}
-	due = w->iv.t0 + w->o.interval_ns;
-	if (due < until_ns)
-		until_ns = due;
+	if (!w->due)
+		w->due = w->iv.t0 + w->o.interval_ns;
+	if (w->due < until_ns)
+		until_ns = w->due;
 	if (w->proc.pidfd >= 0)
 		fds[n++] = (struct pollfd){ .fd = w->proc.pidfd, .events = POLLIN };
 	if (w->ring || w->harvest)
@@ -398,7 +399,10 @@ int dp_watch_step(struct dp_watch *w, uint64_t until_ns, int extra_fd)
 		make_snapshot(w, DP_SYNC);
 		return DP_WATCH_SNAPSHOT;
 	}
-	if (dp_mono_ns() - w->base_ns >= due) {
+	now = dp_mono_ns() - w->base_ns;
+	if (now >= w->due) {
+		/* Late by a whole interval (a stopped process): skip, do not catch up. */
+		w->due += (1 + (now - w->due) / w->o.interval_ns) * w->o.interval_ns;
 		make_snapshot(w, DP_TIMER);
 		return DP_WATCH_SNAPSHOT;
 	}

@@ -53,6 +53,7 @@ struct dp_watch {
 	uint64_t stopped_at;           /* session clock: the guest does not run since then; 0 = it runs */
 	uint64_t logging_since, next_poll, next_backing, next_zero;
 	struct interval iv;
+	uint64_t due;                  /* session clock: the next regular interval ends; syncs do not move it */
 	uint64_t *seen;                /* every page dirtied so far */
 	uint64_t *sync_bits;           /* ring: pages since the last sync */
 	uint64_t seen_pages, last_sync;

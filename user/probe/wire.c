@@ -211,6 +211,23 @@ static void classify(struct dp_wire_probe *w, bool logging, bool (*is_migration)
 			w->seen[i].mig = true;
 }
 
+/* Several threads may send on one socket: it is one channel. */
+static uint32_t count_channels(const struct dp_wire_probe *w)
+{
+	uint32_t n = 0;
+	size_t i, k;
+
+	for (i = 0; i < DP_WIRE_ENTRIES; i++) {
+		if (!w->seen[i].used || !w->seen[i].mig)
+			continue;
+		for (k = 0; k < i; k++)
+			if (w->seen[k].used && w->seen[k].mig && w->seen[k].key.sk == w->seen[i].key.sk)
+				break;
+		n += k == i;
+	}
+	return n;
+}
+
 static void add_socket(struct dp_wire_probe *w, struct sock_seen *s, struct dp_wire *out, uint32_t *tids, uint32_t *bursts)
 {
 	const struct dp_wire_stat *a = &s->last, *b = &s->now;
@@ -233,7 +250,6 @@ static void add_socket(struct dp_wire_probe *w, struct sock_seen *s, struct dp_w
 		w->total += b->before;
 	out->sent_bytes += bytes;
 	out->active |= bytes != 0;
-	out->channels++;
 	for (i = 0; i < out->threads && tids[i] != s->key.tid; i++)
 		;
 	if (i == out->threads)
@@ -289,6 +305,7 @@ int dp_wire_take(struct dp_wire_probe *w, bool logging, uint64_t base_ns, bool (
 		add_socket(w, s, out, tids, &bursts);
 		s->last = s->now;
 	}
+	out->channels = count_channels(w);
 	/* Channels send side by side: their busy times overlap. */
 	if (bursts > 1)
 		out->busy_ns /= bursts;
