@@ -144,27 +144,29 @@ bench:
 
 # ---- installation ----
 
-DOCS := README.md CONTRIBUTING.md LICENSE $(sort $(wildcard docs/*.md docs/*.json docs/*.yml))
+# As they lie here, so that their links hold.
+DOCS := README.md CONTRIBUTING.md LICENSE $(sort $(wildcard LICENSES/*.txt docs/*.md docs/*.json docs/*.yml))
+DEST_DOC  = $(DESTDIR)$(DOCDIR)
 DEST_BIN  = $(DESTDIR)$(SBINDIR)/dirtyprof
 DEST_MAN  = $(DESTDIR)$(MANDIR)/man8/dirtyprof.8
 DEST_COMP = $(DESTDIR)$(COMPDIR)/dirtyprof
 DEST_UNIT = $(DESTDIR)$(UNITDIR)/dirtyprof@.service
 
 install: $(BIN)
-	$(Q)$(INSTALL) -d '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(MANDIR)/man8' '$(DESTDIR)$(DOCDIR)' '$(DESTDIR)$(COMPDIR)' \
-		'$(DESTDIR)$(UNITDIR)'
+	$(Q)$(INSTALL) -d '$(DESTDIR)$(SBINDIR)' '$(DESTDIR)$(MANDIR)/man8' '$(DESTDIR)$(COMPDIR)' '$(DESTDIR)$(UNITDIR)' \
+		'$(DEST_DOC)/docs' '$(DEST_DOC)/LICENSES'
 	$(Q)$(INSTALL) -m 755 $(BIN) '$(DEST_BIN)'
 	$(Q)$(INSTALL) -m 644 man/dirtyprof.8 '$(DEST_MAN)'
 	$(Q)$(INSTALL) -m 644 packaging/completion/dirtyprof.bash '$(DEST_COMP)'
-	$(Q)$(INSTALL) -m 644 $(DOCS) '$(DESTDIR)$(DOCDIR)'
+	$(Q)for f in $(DOCS); do $(INSTALL) -m 644 "$$f" '$(DEST_DOC)'/"$$f" || exit 1; done
 	$(Q)sed 's|@SBINDIR@|$(SBINDIR)|g' packaging/dirtyprof@.service > '$(DEST_UNIT)'
 	$(Q)chmod 644 '$(DEST_UNIT)'
 
-# Takes away the files that install puts there, and the one folder that is only ours.
+# Takes away the files that install puts there, and the folders that are only ours.
 uninstall:
 	$(Q)rm -f '$(DEST_BIN)' '$(DEST_MAN)' '$(DEST_COMP)' '$(DEST_UNIT)'
-	$(Q)cd '$(DESTDIR)$(DOCDIR)' 2>/dev/null && rm -f $(notdir $(DOCS)) || true
-	$(Q)rmdir '$(DESTDIR)$(DOCDIR)' 2>/dev/null || true
+	$(Q)for f in $(DOCS); do rm -f '$(DEST_DOC)'/"$$f"; done
+	$(Q)for d in docs LICENSES ''; do rmdir '$(DEST_DOC)/'$$d 2>/dev/null || true; done
 
 clean:
 	$(Q)rm -rf $(BUILD)

@@ -47,7 +47,7 @@ run_make install PREFIX=/usr
 ok "install" $?
 ok "the program runs" "$("$dest/usr/sbin/dirtyprof" --version | grep -q '^dirtyprof [0-9]'; echo $?)"
 for f in share/man/man8/dirtyprof.8 share/bash-completion/completions/dirtyprof lib/systemd/system/dirtyprof@.service \
-	share/doc/dirtyprof/README.md share/doc/dirtyprof/operators.md share/doc/dirtyprof/schema.json; do
+	share/doc/dirtyprof/README.md share/doc/dirtyprof/docs/operators.md share/doc/dirtyprof/docs/schema.json; do
 	ok "$f is there, for all to read" "$([ "$(stat -c %a "$dest/usr/$f")" = 644 ]; echo $?)"
 done
 ok "the unit starts what was installed" \
