@@ -15,6 +15,7 @@
 #define ADDR_UNIX 1
 #define PROTO_TCP 6
 #define STREAM_MIN (1u << 20)         /* bytes: less is no stream by itself */
+#define CHANNEL_MIN 4096u
 #define STREAM_SEND_MIN 1024          /* mean bytes a send: pages, not messages */
 #define IDLE_NS 5000000000ull         /* an entry that is silent this long is forgotten */
 #define STREAM_END_NS 1000000000ull   /* silent this long with logging off: the migration is over */
@@ -211,17 +212,20 @@ static void classify(struct dp_wire_probe *w, bool logging, bool (*is_migration)
 			w->seen[i].mig = true;
 }
 
-/* Several threads may send on one socket: it is one channel. */
+/*
+ * Several threads may send on one socket: it is one channel. The migration thread also writes events to QMP
+ * sockets: a few hundred bytes are none.
+ */
 static uint32_t count_channels(const struct dp_wire_probe *w)
 {
 	uint32_t n = 0;
 	size_t i, k;
 
 	for (i = 0; i < DP_WIRE_ENTRIES; i++) {
-		if (!w->seen[i].used || !w->seen[i].mig)
+		if (!w->seen[i].used || !w->seen[i].mig || w->seen[i].now.bytes < CHANNEL_MIN)
 			continue;
 		for (k = 0; k < i; k++)
-			if (w->seen[k].used && w->seen[k].mig && w->seen[k].key.sk == w->seen[i].key.sk)
+			if (w->seen[k].used && w->seen[k].mig && w->seen[k].now.bytes >= CHANNEL_MIN && w->seen[k].key.sk == w->seen[i].key.sk)
 				break;
 		n += k == i;
 	}
