@@ -226,6 +226,14 @@ static void thread_names(void **state)
 	}
 }
 
+static void vcpu_links(void **state)
+{
+	assert_true(proc__is_vcpu("anon_inode:kvm-vcpu:0"));
+	assert_true(proc__is_vcpu("anon_inode:kvm-vcpu"));
+	assert_false(proc__is_vcpu("anon_inode:kvm-vcpu-stats:0"));
+	assert_false(proc__is_vcpu("anon_inode:kvm-vm"));
+}
+
 /* A thread may call itself what it likes; its times come behind the name. */
 static void own_threads(void **state)
 {
@@ -472,15 +480,11 @@ static void qemu_without_kvm(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(options),
-		cmocka_unit_test(names),
-		cmocka_unit_test(qmp_sockets),
-		cmocka_unit_test(blind_writers),
-		cmocka_unit_test(thread_names),
-		cmocka_unit_test(own_threads),
-		cmocka_unit_test(no_vm),
-		cmocka_unit_test(real_qemu),
-		cmocka_unit_test(qemu_without_kvm),
+		cmocka_unit_test(options),	cmocka_unit_test(names),
+		cmocka_unit_test(qmp_sockets),	cmocka_unit_test(blind_writers),
+		cmocka_unit_test(thread_names), cmocka_unit_test(vcpu_links),
+		cmocka_unit_test(own_threads),	cmocka_unit_test(no_vm),
+		cmocka_unit_test(real_qemu),	cmocka_unit_test(qemu_without_kvm),
 	};
 
 	return cmocka_run_group_tests_name("proc", tests, NULL, NULL);

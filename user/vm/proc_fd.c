@@ -74,6 +74,12 @@ static bool starts(const char *s, const char *prefix)
 	return !strncmp(s, prefix, strlen(prefix));
 }
 
+/* kvm-vcpu-stats, which newer QEMUs (10.0 does) keep open too, is another thing. */
+bool proc__is_vcpu(const char *link)
+{
+	return !strcmp(link, "anon_inode:kvm-vcpu") || starts(link, "anon_inode:kvm-vcpu:");
+}
+
 /* Devices that write guest memory on their own show by what QEMU has open for them. */
 static uint32_t blind_fd(const char *link)
 {
@@ -112,7 +118,7 @@ int proc__scan_fds(struct dp_proc *p, bool stop_at_vm)
 			p->vm_fd = p->nvms++ && p->vm_fd < fd ? p->vm_fd : fd;
 			if (stop_at_vm)
 				break;
-		} else if (starts(link, "anon_inode:kvm-vcpu")) {
+		} else if (proc__is_vcpu(link)) {
 			p->nvcpus++;
 		}
 		p->blind |= blind_fd(link);

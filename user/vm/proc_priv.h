@@ -10,6 +10,8 @@
 /* A whole /proc file, at most max bytes, with a NUL behind; to be freed. 0 or a negative errno. */
 int proc__read(int dirfd, const char *path, size_t max, char **out, size_t *len);
 int proc__opendir(int dirfd, const char *path, DIR **out);
+/* Is this what a vCPU's descriptor links to? Old kernels leave the number out. */
+bool proc__is_vcpu(const char *link);
 /* Counts VMs and vCPUs, finds devices, in p's descriptors. stop_at_vm: only until the first VM. */
 int proc__scan_fds(struct dp_proc *p, bool stop_at_vm);
 /* The path that the unix socket behind descriptor fd of p is bound to. 0, -ENOENT. */
