@@ -203,6 +203,11 @@ uint64_t dp_inspect_last_run_ns(const struct dp_inspect *i)
 	return i->link ? __atomic_load_n(&i->skel->bss->vcpu_last_exit_ns, __ATOMIC_RELAXED) : 0;
 }
 
+bool dp_inspect_never_ran(const struct dp_inspect *i)
+{
+	return i->link && !dp_inspect_last_run_ns(i);
+}
+
 void dp_inspect_stats(const struct dp_inspect *i, uint64_t *runs, uint64_t *ns)
 {
 	dp_bpf_stats(i->watch, runs, ns);

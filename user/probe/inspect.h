@@ -39,6 +39,9 @@ uint32_t dp_inspect_vms(const struct dp_inspect *i);
 int dp_inspect_watch_vcpus(struct dp_inspect *i, const char **hook);
 uint64_t dp_inspect_last_run_ns(const struct dp_inspect *i); /* CLOCK_MONOTONIC; 0 = not seen */
 
+/* No vCPU was seen to leave KVM_RUN so far; false where that cannot be seen. */
+bool dp_inspect_never_ran(const struct dp_inspect *i);
+
 /* Run count and time of its programs are added. */
 void dp_inspect_stats(const struct dp_inspect *i, uint64_t *runs, uint64_t *ns);
 

@@ -177,7 +177,9 @@ static void on_piece(void *ctx, const struct dp_hv_rec *rec)
 		on_get(w, rec, &p);
 		break;
 	case DP_HV_CLEAR:
-		dp_watch_end_sync(w);
+		/* A VMM may take and re-arm slot by slot: still one sync. */
+		if (w->sync_open && p.t_ns > w->sync_last + SYNC_GAP_NS)
+			dp_watch_end_sync(w);
 		dp_watch_note_tid(w, rec->tid);
 		dp_bitlog_clear(w->bitlog, &p);
 		break;
@@ -205,6 +207,42 @@ void dp_watch_read_harvest(struct dp_watch *w)
 		dp_watch_end_sync(w);
 }
 
+/* Looks at all that logs. Returns how long it took, 0 if the bitmaps' reader is gone. */
+static uint64_t look_at_log(struct dp_watch *w)
+{
+	const struct dp_window *win;
+	uint64_t t0 = dp_mono_ns();
+	uint32_t i, n;
+
+	for (i = 0; i < w->nrecs; i++)
+		if ((w->recs[i].flags & 1) && w->recs[i].npages)
+			dp_harvest_peek(w->harvest, &w->recs[i]);
+	dp_watch_read_harvest(w);
+	if (!w->bitlog)
+		return 0;
+	dp_bitlog_end_peek(w->bitlog);
+	win = dp_bitlog_windows(w->bitlog, &n);
+	dp_pile_add(&w->iv.windows, win, n);
+	dp_bitlog_take_windows(w->bitlog);
+	return dp_mono_ns() - t0;
+}
+
+/*
+ * A guest that has not run yet is looked at anew, so that its windows begin when it does and all that it writes
+ * is new.
+ */
+static void peek_stopped(struct dp_watch *w, uint64_t now)
+{
+	uint64_t took = 0;
+
+	if (dp_inspect_never_ran(w->inspect)) {
+		dp_bitlog_lost(w->bitlog, UINT32_MAX);
+		took = look_at_log(w);
+		w->peek_armed = now;
+	}
+	w->next_peek = now + took + (took * 50 > PEEK_FIRST_NS ? took * 50 : PEEK_FIRST_NS);
+}
+
 /*
  * Between two syncs KVM's own bitmap shows how many pages have been dirtied since they were re-armed. It
  * is looked at after 10, 14, 20, 28 ... ms, so that the curve has points at every scale, and never
@@ -212,9 +250,7 @@ void dp_watch_read_harvest(struct dp_watch *w)
  */
 void dp_watch_peek(struct dp_watch *w)
 {
-	uint64_t armed = dp_bitlog_armed_at(w->bitlog), now = dp_mono_ns() - w->base_ns, t0, took;
-	const struct dp_window *win;
-	uint32_t i, n;
+	uint64_t armed = dp_bitlog_armed_at(w->bitlog), now = dp_mono_ns() - w->base_ns, age, took;
 
 #if !defined(__x86_64__)
 	return; /* elsewhere the bitmap is complete only at GET */
@@ -228,27 +264,16 @@ void dp_watch_peek(struct dp_watch *w)
 	if (now < w->next_peek)
 		return;
 	if (dp_watch_guest_stopped(w)) {
-		w->next_peek = now + PEEK_FIRST_NS;
+		peek_stopped(w, now);
 		return;
 	}
-	t0 = dp_mono_ns();
-	for (i = 0; i < w->nrecs; i++)
-		if ((w->recs[i].flags & 1) && w->recs[i].npages)
-			dp_harvest_peek(w->harvest, &w->recs[i]);
-	dp_watch_read_harvest(w);
-	if (!w->bitlog)
-		return;
-	dp_bitlog_end_peek(w->bitlog);
-	win = dp_bitlog_windows(w->bitlog, &n);
-	dp_pile_add(&w->iv.windows, win, n);
-	dp_bitlog_take_windows(w->bitlog);
-	took = dp_mono_ns() - t0;
+	took = look_at_log(w);
 	now += took;
-	t0 = now > w->peek_armed ? now - w->peek_armed : 0;
+	age = now > w->peek_armed ? now - w->peek_armed : 0;
 	/* The next one at sqrt(2) times this age. */
-	w->next_peek = now + t0 * 41 / 100;
+	w->next_peek = now + age * 41 / 100;
 	if (w->next_peek < now + took * 50)
 		w->next_peek = now + took * 50;
-	if (t0 > PEEK_LONGEST_NS)
+	if (age > PEEK_LONGEST_NS)
 		w->next_peek = now + PEEK_LONGEST_NS;
 }

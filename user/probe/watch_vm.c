@@ -13,6 +13,7 @@
 
 #define SPARE_SLOT_IDS 64 /* for slots that are plugged in later */
 #define STOPPED_NS 20000000ull
+#define BETWEEN_RUNS_NS 5000000ull
 
 /* log2 of 4K pages in a host page. */
 static unsigned int page_shift(void)
@@ -322,6 +323,7 @@ static void follow_ring(struct dp_watch *w, uint64_t t_mono)
 		dp_ring_logging(w->ring, on, w->stopped_at ? w->base_ns + w->stopped_at : t_mono);
 }
 
+/* A guest that was in KVM_RUN a moment ago may be on its way back: one that is paced by its VMM is hardly ever seen inside. */
 bool dp_watch_guest_stopped(struct dp_watch *w)
 {
 	struct dp_kvm k;
@@ -330,7 +332,8 @@ bool dp_watch_guest_stopped(struct dp_watch *w)
 		w->kvm.vm.running = k.vm.running;
 		follow_run_state(w);
 	}
-	return w->stopped_at || w->kvm.vm.running == 0;
+	return w->stopped_at ||
+	       (w->kvm.vm.running == 0 && dp_mono_ns() > dp_inspect_last_run_ns(w->inspect) + BETWEEN_RUNS_NS);
 }
 
 /*
