@@ -194,6 +194,12 @@ static int final(struct profile *p)
 
 	if (err)
 		return err;
+	/* Syncs since the last line. */
+	r = dp_session_line(p->session);
+	if (r && p->o.json)
+		dp_json_line(&p->buf, r);
+	else if (r)
+		dp_text_line(&p->buf, r);
 	r = dp_session_final(p->session);
 	if (p->o.json)
 		dp_json_final(&p->buf, r);

@@ -301,7 +301,8 @@ const struct dp_report *dp_session_line(struct dp_session *s)
 {
 	if (!s->added)
 		return NULL;
-	s->r.kind = s->reason == DP_SYNC ? DP_REPORT_SYNC : DP_REPORT_INTERVAL;
+	/* Of an interval that the end cuts short only the syncs are shown. */
+	s->r.kind = s->reason == DP_TIMER ? DP_REPORT_INTERVAL : DP_REPORT_SYNC;
 	if (s->fitted || s->reason == DP_LAST || fit_is_due(s, false))
 		refit(s);
 	else
