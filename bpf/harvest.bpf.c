@@ -20,6 +20,7 @@ const volatile __u32 targ_slot_ids = 0;
 
 __u64 lost_chunks;
 __u64 gets, clears, peeks;
+__u64 copy_ns;            /* time spent copying: rare and long, so it is not sampled but summed */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -117,6 +118,7 @@ static __always_inline void copy_bits(struct copy *c)
 {
 	/* 2^20 chunks are 128 TiB of guest in one slot. */
 	bpf_loop(1 << 20, copy_chunk, c, 0);
+	__sync_fetch_and_add(&copy_ns, bpf_ktime_get_ns() - c->now);
 }
 
 static __always_inline void on_get(u64 uarg, u64 now)

@@ -153,6 +153,11 @@ void dp_harvest_read(struct dp_harvest *h, void (*cb)(void *ctx, const struct dp
 	h->cb = NULL;
 }
 
+uint64_t dp_harvest_copy_ns(const struct dp_harvest *h)
+{
+	return __atomic_load_n(&h->skel->bss->copy_ns, __ATOMIC_RELAXED);
+}
+
 uint64_t dp_harvest_lost(const struct dp_harvest *h)
 {
 	return __atomic_load_n(&h->skel->bss->lost_chunks, __ATOMIC_RELAXED);

@@ -36,6 +36,7 @@ int dp_harvest_fd(const struct dp_harvest *h);
 /* Calls cb for each piece that has come, in order. */
 void dp_harvest_read(struct dp_harvest *h, void (*cb)(void *ctx, const struct dp_hv_rec *rec), void *ctx);
 
+uint64_t dp_harvest_copy_ns(const struct dp_harvest *h); /* spent copying bitmaps so far; part of the stats' time */
 uint64_t dp_harvest_lost(const struct dp_harvest *h); /* pieces so far */
 void dp_harvest_stats(const struct dp_harvest *h, uint64_t *runs, uint64_t *ns, uint64_t *map_bytes);
 

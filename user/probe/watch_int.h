@@ -71,7 +71,7 @@ struct dp_watch {
 	double zero_share;
 	/* own cost */
 	int stats_fd;
-	uint64_t stats_on, stats_off, stats_runs, stats_ns;
+	uint64_t stats_on, stats_off, stats_runs, stats_ns, stats_copy, copy_seen;
 	uint64_t bpf_runs, bpf_ns, cpu_ns;
 	uint32_t seq;
 	struct dp_snapshot snap;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
  * What watching costs. The kernel times BPF programs only on request, and timing costs as much as a short
- * program does, so it is on for one stretch in forty and scaled up.
+ * program does, so it is on for one stretch in forty and scaled up. Copies of bitmaps are too rare for that:
+ * their program sums its own time.
  */
 #include <bpf/bpf.h>
 #include <stdio.h>
@@ -27,6 +28,11 @@ static void all_stats(const struct dp_watch *w, uint64_t *runs, uint64_t *ns, ui
 		dp_wire_stats(w->wire, runs, ns, maps);
 }
 
+static uint64_t copied(const struct dp_watch *w)
+{
+	return w->harvest ? dp_harvest_copy_ns(w->harvest) : 0;
+}
+
 void dp_watch_sample_cost(struct dp_watch *w)
 {
 	uint64_t now = dp_mono_ns(), runs, ns, maps, scale;
@@ -40,6 +46,7 @@ void dp_watch_sample_cost(struct dp_watch *w)
 			return;
 		}
 		all_stats(w, &w->stats_runs, &w->stats_ns, &maps);
+		w->stats_copy = copied(w);
 		w->stats_on = now;
 		return;
 	}
@@ -49,7 +56,10 @@ void dp_watch_sample_cost(struct dp_watch *w)
 	close(w->stats_fd);
 	w->stats_fd = -1;
 	/* A reopened source starts its counts again. */
-	if (runs >= w->stats_runs && ns >= w->stats_ns && w->stats_off) {
+	if (runs >= w->stats_runs && ns >= w->stats_ns && w->stats_off && copied(w) >= w->stats_copy) {
+		uint64_t copies = copied(w) - w->stats_copy;
+
+		ns -= copies < ns - w->stats_ns ? copies : ns - w->stats_ns;
 		scale = (now - w->stats_off) / (now - w->stats_on);
 		w->bpf_runs += (runs - w->stats_runs) * scale;
 		w->bpf_ns += (ns - w->stats_ns) * scale;
@@ -85,7 +95,9 @@ void dp_watch_self(struct dp_watch *w, struct dp_self *self)
 	memset(self, 0, sizeof(*self));
 	all_stats(w, &runs, &ns, &maps);
 	self->bpf_runs = w->bpf_runs;
-	self->bpf_ns = w->bpf_ns;
+	cpu = copied(w);
+	self->bpf_ns = w->bpf_ns + (cpu >= w->copy_seen ? cpu - w->copy_seen : cpu);
+	w->copy_seen = cpu;
 	w->bpf_runs = w->bpf_ns = 0;
 	getrusage(RUSAGE_SELF, &ru);
 	cpu = (uint64_t)(ru.ru_utime.tv_sec + ru.ru_stime.tv_sec) * 1000000000ull +
