@@ -156,6 +156,8 @@ static int turn(struct profile *p)
 	int ev, err;
 
 	next = dp_profile_start_poll(p, now);
+	if (p->failed)
+		return 0;
 	if (next < until)
 		until = next;
 	ev = dp_watch_step(p->watch, until, p->sigfd);
@@ -228,7 +230,7 @@ static int run(struct profile *p)
 		dp_err("process %d, or its VM, ended while it was watched", (int)p->o.pid);
 		return -ESRCH;
 	}
-	return end;
+	return end ?: p->failed ? -EIO : 0;
 }
 
 static int set_up(struct profile *p)

@@ -24,6 +24,7 @@ struct profile {
 	uint64_t lines;
 	int sigfd, status;
 	bool gone, migration_done;
+	bool failed;                  /* --start failed: report what there is, and say so in the exit status */
 };
 
 void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s);

@@ -14,34 +14,49 @@
 #define WINDOW_DEFAULT_NS 5000000000ull
 #define WINDOW_MAX_NS 60000000000ull
 
-int dp_profile_qmp_open(struct profile *p)
+/* Connects to the one that was named, else to the first of its own that answers: a QEMU serves one client a socket. */
+static int connect_qmp(struct profile *p)
 {
 	const struct dp_proc *proc = dp_watch_proc(p->watch);
 	struct dp_qmp_addr addr;
-	char msg[256], where[256];
+	char msg[256] = "";
+	uint32_t i;
+	int err = -ENOENT;
+
+	if (p->o.qmp) {
+		err = dp_qmp_addr_parse(p->o.qmp, &addr);
+		if (err)
+			dp_err("\"%s\" is no QMP socket (PATH, unix:PATH or tcp:HOST:PORT)", p->o.qmp);
+		else if ((err = dp_qmp_open(&addr, OPEN_MS, &p->qmp, msg, sizeof(msg))))
+			dp_err("%s", msg);
+		return err;
+	}
+	for (i = 0; i < proc->nqmp; i++) {
+		err = dp_qmp_open(&proc->qmp[i], OPEN_MS, &p->qmp, msg, sizeof(msg));
+		if (!err)
+			return 0;
+	}
+	if (i)
+		dp_err("%s", msg);
+	else
+		dp_err("--start: no QMP socket in the command line of process %d; name one: --start=SOCKET", (int)p->o.pid);
+	return err;
+}
+
+int dp_profile_qmp_open(struct profile *p)
+{
+	pid_t peer;
 	int err;
 
 	if (!p->o.start && !p->o.qmp)
 		return 0;
-	if (p->o.qmp) {
-		err = dp_qmp_addr_parse(p->o.qmp, &addr);
-		if (err) {
-			dp_err("\"%s\" is no QMP socket (PATH, unix:PATH or tcp:HOST:PORT)", p->o.qmp);
-			return err;
-		}
-	} else if (proc->nqmp) {
-		addr = proc->qmp[0];
-	} else {
-		dp_err("--start: no QMP socket in the command line of process %d; name one: --start=SOCKET", (int)p->o.pid);
-		return -ENOENT;
-	}
-	err = dp_qmp_open(&addr, OPEN_MS, &p->qmp, msg, sizeof(msg));
-	if (err) {
-		dp_err("%s", msg);
+	err = connect_qmp(p);
+	if (err)
 		return err;
-	}
-	if (dp_qmp_peer_pid(p->qmp) == p->o.pid)
-		dp_debug("QMP at %s is served by the VM itself", dp_qmp_addr_str(&addr, where, sizeof(where)));
+	/* libvirt listens on behalf of its QEMUs, so another process at the other end is not wrong, but worth a word. */
+	peer = dp_qmp_peer_pid(p->qmp);
+	if (peer && peer != p->o.pid)
+		dp_warn("the QMP socket was opened by process %d, not by the VM's (%d)", (int)peer, (int)p->o.pid);
 	err = dp_qmp_query_params(p->qmp, &p->params, OPEN_MS);
 	if (err && err != -EREMOTEIO) {
 		dp_err("QMP: %s", dp_qmp_error(p->qmp));
@@ -144,9 +159,10 @@ uint64_t dp_profile_start_poll(struct profile *p, uint64_t now_ns)
 		return UINT64_MAX;
 	p->start_state = dp_start_poll(p->start, now_ns);
 	if (p->start_state != was && *dp_start_message(p->start)) {
-		if (p->start_state == DP_START_FAILED)
+		if (p->start_state == DP_START_FAILED) {
 			dp_err("--start: %s", dp_start_message(p->start));
-		else
+			p->failed = true;
+		} else
 			dp_debug("--start: %s", dp_start_message(p->start));
 	}
 	return dp_start_next_ns(p->start);
