@@ -137,11 +137,6 @@ CLANG_FORMAT ?= $(firstword $(wildcard /usr/bin/clang-format-14) clang-format)
 demo:
 	+$(Q)BUILD='$(BUILD)' MAKE='$(MAKE)' scripts/demo
 
-bench:
-	$(Q)scripts/install-deps bench
-	+$(Q)$(MAKE) --no-print-directory all dpvmm guest
-	+$(Q)BUILD='$(BUILD)' tests/bench/run
-
 # ---- installation ----
 
 # As they lie here, so that their links hold.
@@ -171,4 +166,4 @@ uninstall:
 clean:
 	$(Q)rm -rf $(BUILD)
 
-.PHONY: all clean check check-installed deps-check test-bins lint format demo bench install uninstall
+.PHONY: all clean check check-installed deps-check test-bins lint format demo install uninstall

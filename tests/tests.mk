@@ -44,3 +44,4 @@ unit: $(UNIT_BIN)
 .PHONY: unit unit-bins
 
 include tests/vmm.mk
+include tests/bench.mk
