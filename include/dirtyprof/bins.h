@@ -6,10 +6,10 @@
  * width, up to 2^40 ns (1100 s). A bin's width is therefore at most 1/8 of its lower edge: reading a
  * value off a bin has a relative error of at most 12.5 %. Cumulative counts at bin edges are exact.
  *
- * Levels: a start point ("anchor") of level l is followed for 2^(24 + 2l) ns (17 ms, 67 ms, 268 ms,
- * 1.07 s, 4.3 s, 17 s, 69 s, 275 s, 1100 s). The next one of that level is opened at the first re-arming after
- * DP_LEVEL_PERIOD_NS(l), which is longer for the short levels: opening an anchor makes every page's next
- * dirtying count again, and that is what costs.
+ * Levels: a start point ("anchor") of level l is followed for 2^(28 + 2l) ns (268 ms, 1.07 s, 4.3 s, 17 s, 69 s,
+ * 275 s, 1100 s); the next one of that level is opened at the first re-arming after that. Shorter levels would
+ * give the same start points (re-arming is seldom more frequent), and opening an anchor costs: it makes every page's
+ * next dirtying count again.
  */
 #ifndef DIRTYPROF_BINS_H
 #define DIRTYPROF_BINS_H
@@ -20,10 +20,10 @@
 #define DP_BIN_SUB (1 << DP_BIN_SUB_SHIFT)
 #define DP_BINS (1 + (DP_BIN_MAX_SHIFT - DP_BIN_MIN_SHIFT) * DP_BIN_SUB) /* 193 */
 
-#define DP_LEVELS 9
-#define DP_LEVEL_SHIFT(l) (24 + 2 * (l))
+#define DP_LEVELS 7
+#define DP_LEVEL_SHIFT(l) (28 + 2 * (l))
 #define DP_LEVEL_NS(l) (1ULL << DP_LEVEL_SHIFT(l))
-#define DP_LEVEL_PERIOD_NS(l) ((l) < 2 ? 1ULL << 28 : DP_LEVEL_NS(l)) /* at least 268 ms */
+#define DP_LEVEL_PERIOD_NS(l) DP_LEVEL_NS(l) /* at least this long between two anchors of a level */
 
 /* floor(log2(v)) of a non-zero value; no builtin, as BPF has no instruction for it. */
 static inline unsigned int dp_log2(unsigned long long v)
