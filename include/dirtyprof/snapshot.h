@@ -111,6 +111,7 @@ struct dp_ages {
 	uint32_t region;                 /* region number; DP_REGION_ALL for sizes above 4K */
 	uint8_t size;                    /* enum dp_size */
 	uint32_t level, bin;
+	uint32_t anchor;                 /* number of the level's open anchor, from 1; 0: not known */
 	double count;                    /* pages; already scaled where pages were sampled */
 };
 #define DP_REGION_ALL UINT32_MAX
@@ -119,6 +120,7 @@ struct dp_ages {
 struct dp_exposure {
 	uint32_t level;
 	uint32_t count;
+	uint32_t anchor;                 /* as in struct dp_ages: repeats are told apart by it */
 	uint64_t from_ns, to_ns;
 	double blind;                    /* pages, a mean an anchor: dirty but not re-armed at the anchor, so
 	                                    their next write was invisible; widens the band upwards */

@@ -224,15 +224,15 @@ static void test_running(void **state)
 static struct dp_curve *flat(uint64_t pages, double n)
 {
 	struct dp_vm vm = { .nregions = 1, .region_pages = &pages };
-	struct dp_ages a = { .level = 8, .bin = 0, .count = 100 * n };
-	struct dp_exposure x = { .level = 8, .count = 100, .to_ns = DP_LEVEL_NS(8) };
+	struct dp_ages a = { .level = DP_LEVELS - 1, .bin = 0, .count = 100 * n };
+	struct dp_exposure x = { .level = DP_LEVELS - 1, .count = 100, .to_ns = DP_LEVEL_NS(DP_LEVELS - 1) };
 	struct dp_snapshot s = { .vm = &vm,
 				 .ages = &a,
 				 .nages = 1,
 				 .exposures = &x,
 				 .nexposures = 1,
-				 .t1_ns = 100 * DP_LEVEL_NS(8),
-				 .logged_ns = 100 * DP_LEVEL_NS(8) };
+				 .t1_ns = 100 * DP_LEVEL_NS(DP_LEVELS - 1),
+				 .logged_ns = 100 * DP_LEVEL_NS(DP_LEVELS - 1) };
 	struct dp_curve *c = dp_curve_new();
 
 	assert_int_equal(dp_curve_add(c, &s), 0);

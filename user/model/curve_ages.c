@@ -88,6 +88,15 @@ static void level_weights(const struct dp_snapshot *s, double *weight)
 	}
 }
 
+/*
+ * The parts of one anchor's stretch go together, so that the spread between batches is that between anchors: of a
+ * guest that always rewrites the same pages it is nil, however its rounds fall into intervals.
+ */
+static uint32_t batch_of(const struct dp_curve *c, uint32_t anchor)
+{
+	return (anchor ? anchor : c->adds) % DP_BATCHES;
+}
+
 static void add_exposure(struct dp_curve *c, uint32_t batch, const struct dp_exposure *x, double weight)
 {
 	uint64_t end = x->to_ns < DP_LEVEL_NS(x->level) ? x->to_ns : DP_LEVEL_NS(x->level);
@@ -110,7 +119,7 @@ static void add_exposure(struct dp_curve *c, uint32_t batch, const struct dp_exp
 
 int dp_ages_add(struct dp_curve *c, const struct dp_snapshot *s)
 {
-	uint32_t batch = c->adds % DP_BATCHES, i;
+	uint32_t i;
 	double weight[DP_LEVELS];
 
 	/* Memory first, so that a failure adds nothing. */
@@ -128,14 +137,15 @@ int dp_ages_add(struct dp_curve *c, const struct dp_snapshot *s)
 	}
 	level_weights(s, weight);
 	for (i = 0; i < s->nexposures; i++)
-		add_exposure(c, batch, &s->exposures[i], weight[s->exposures[i].level]);
+		add_exposure(c, batch_of(c, s->exposures[i].anchor), &s->exposures[i],
+			     weight[s->exposures[i].level]);
 	for (i = 0; i < s->nages; i++) {
 		const struct dp_ages *a = &s->ages[i];
 		struct dp_size_data *d = &c->size[a->size];
 		double v = a->count * weight[a->level];
 
 		d->aged = true;
-		pair_add(&d->batch[batch], a->level, a->bin, v);
+		pair_add(&d->batch[batch_of(c, a->anchor)], a->level, a->bin, v);
 		if (a->size == DP_4K && a->region != DP_REGION_ALL)
 			pair_add(c->region[a->region].ages, a->level, a->bin, v);
 	}

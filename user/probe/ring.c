@@ -244,7 +244,8 @@ void dp_ring_slot(struct dp_ring *r, uint32_t as_id, uint32_t id, const struct d
 	__atomic_store_n(&dst->logging, s->logging, __ATOMIC_RELAXED);
 }
 
-static int add_exposure(struct dp_ring *r, uint32_t level, uint32_t count, uint64_t from, uint64_t to, double blind)
+static int add_exposure(struct dp_ring *r, uint32_t level, uint32_t count, uint32_t anchor, uint64_t from, uint64_t to,
+			double blind)
 {
 	if (to > DP_LEVEL_NS(level))
 		to = DP_LEVEL_NS(level);
@@ -260,7 +261,7 @@ static int add_exposure(struct dp_ring *r, uint32_t level, uint32_t count, uint6
 		r->exposures_room = room;
 	}
 	r->exposures[r->nexposures++] =
-		(struct dp_exposure){ .level = level, .count = count, .from_ns = from, .to_ns = to, .blind = blind };
+		(struct dp_exposure){ .level = level, .count = count, .anchor = anchor, .from_ns = from, .to_ns = to, .blind = blind };
 	return 0;
 }
 
@@ -295,15 +296,15 @@ static void age_anchors(struct dp_ring *r, uint64_t t_ns)
 		if (!a.opened)
 			continue;
 		if (!opened && s->open) {
-			add_exposure(r, l, 1, s->age_ns, age, s->blind);
+			add_exposure(r, l, 1, a.opened, s->age_ns, age, s->blind);
 		} else if (opened) {
 			double blind = (double)(a.blind - s->a.blind) / opened;
 
 			if (s->open)
-				add_exposure(r, l, 1, s->age_ns, DP_LEVEL_NS(l), s->blind);
+				add_exposure(r, l, 1, s->a.opened, s->age_ns, DP_LEVEL_NS(l), s->blind);
 			/* All but the last of those opened since have run their length. */
-			add_exposure(r, l, opened - 1, 0, DP_LEVEL_NS(l), blind);
-			add_exposure(r, l, 1, 0, age, blind);
+			add_exposure(r, l, opened - 1, a.opened - 1, 0, DP_LEVEL_NS(l), blind);
+			add_exposure(r, l, 1, a.opened, 0, age, blind);
 			s->open = true;
 			s->blind = blind;
 		}
@@ -364,6 +365,7 @@ static int add_age(struct dp_ring *r, uint32_t row, uint32_t level, uint32_t bin
 		.size = (uint8_t)size,
 		.level = level,
 		.bin = bin,
+		.anchor = r->seen[level].a.opened,
 		.count = (double)n * (double)(1u << r->sample_shift[size]),
 	};
 	return 0;
