@@ -136,13 +136,16 @@ int dp_ages_add(struct dp_curve *c, const struct dp_snapshot *s)
 			return -ENOMEM;
 	}
 	level_weights(s, weight);
-	for (i = 0; i < s->nexposures; i++)
-		add_exposure(c, batch_of(c, s->exposures[i].anchor), &s->exposures[i],
-			     weight[s->exposures[i].level]);
+	for (i = 0; i < s->nexposures; i++) {
+		const struct dp_exposure *x = &s->exposures[i];
+
+		/* An anchor that is followed through several intervals must weigh the same in all of them. */
+		add_exposure(c, batch_of(c, x->anchor), x, x->anchor ? 1.0 : weight[x->level]);
+	}
 	for (i = 0; i < s->nages; i++) {
 		const struct dp_ages *a = &s->ages[i];
 		struct dp_size_data *d = &c->size[a->size];
-		double v = a->count * weight[a->level];
+		double v = a->count * (a->anchor ? 1.0 : weight[a->level]);
 
 		d->aged = true;
 		pair_add(&d->batch[batch_of(c, a->anchor)], a->level, a->bin, v);
