@@ -18,6 +18,7 @@ struct unit {
 	uint64_t seen_ns;             /* last GET: pages clean then are known to have been */
 	uint64_t clean;               /* pages that were armed just after that GET */
 	bool known;
+	bool maybe_unarmed;           /* false: no page of it is unarmed */
 };
 
 struct slot {
@@ -131,6 +132,7 @@ static int slot_init(struct dp_bitlog *b, struct slot *s, const struct dp_bitlog
 		uint64_t left = d->nbits - (i << UNIT_SHIFT);
 
 		s->units[i].known = exact;
+		s->units[i].maybe_unarmed = true;
 		if ((b->manual & 3) == 3)
 			continue; /* all unarmed: nothing is clean, no window starts here */
 		s->units[i].armed_ns = s->units[i].seen_ns = t;
@@ -245,13 +247,34 @@ static uint64_t valid_mask(const struct slot *s, uint64_t bit, uint64_t end)
 	return left >= 64 ? ~0ull : (1ull << left) - 1;
 }
 
+/*
+ * A piece without a set bit, of one unit of one region that has no unarmed page: nothing is dirty, and no word of
+ * it need be looked at again. Most pieces of a big VM are so.
+ */
+static bool is_clean(const struct slot *s, const struct dp_bitlog_piece *p)
+{
+	const struct unit *u = &s->units[p->first >> UNIT_SHIFT];
+	uint64_t last = p->first + p->n - 1;
+
+	return p->n && u->known && !u->maybe_unarmed && last >> UNIT_SHIFT == p->first >> UNIT_SHIFT && !(p->n & 63) &&
+	       (s->d.index + (p->first << s->d.shift)) >> DP_REGION_SHIFT ==
+		       (s->d.index + (last << s->d.shift)) >> DP_REGION_SHIFT &&
+	       dp_bits_none(p->bits, p->n / 64);
+}
+
 /* What one look at a piece shows, added to the regions' parts. */
-static void look(struct dp_bitlog *b, const struct slot *s, const struct dp_bitlog_piece *p, struct part *parts,
-		 uint64_t *bits)
+static void look(const struct slot *s, const struct dp_bitlog_piece *p, bool clean, struct part *parts, uint64_t *bits)
 {
 	uint64_t i, bit, mask, w, un;
 	unsigned int sh = s->d.shift;
 
+	if (clean) {
+		struct part *part = &parts[(s->d.index + (p->first << sh)) >> DP_REGION_SHIFT];
+
+		part->armed += p->n << sh;
+		part_times(part, &s->units[p->first >> UNIT_SHIFT], p->t_ns);
+		return;
+	}
 	for (i = 0, bit = p->first; bit < p->first + p->n; i++, bit += 64) {
 		const struct unit *u = &s->units[bit >> UNIT_SHIFT];
 		struct part *part = &parts[(s->d.index + (bit << sh)) >> DP_REGION_SHIFT];
@@ -289,29 +312,37 @@ int dp_bitlog_get(struct dp_bitlog *b, const struct dp_bitlog_piece *p)
 {
 	struct slot *s = piece_slot(b, p);
 	uint64_t i, bit, mask;
+	bool clean;
 
 	if (!s)
 		return -ENOENT;
 	b->sync_open = true;
 	b->sync_t = p->t_ns;
-	look(b, s, p, b->sync, b->sync_bits);
+	clean = is_clean(s, p);
+	look(s, p, clean, b->sync, b->sync_bits);
 	for (bit = p->first & ~((1ull << UNIT_SHIFT) - 1); bit < p->first + p->n; bit += 1u << UNIT_SHIFT) {
 		struct unit *u = &s->units[bit >> UNIT_SHIFT];
 
 		u->known = true;
 		u->seen_ns = p->t_ns;
-		u->clean = 0;
+		u->clean = clean ? p->n : 0;
 		if (!(b->manual & 1)) {
 			u->armed_ns = p->t_ns;
 			b->armed_at = p->t_ns;
 		}
+		/* Exactly known where the piece is the whole unit, from the words below. */
+		if (p->first == bit && (p->n == 1u << UNIT_SHIFT || p->first + p->n == s->d.nbits))
+			u->maybe_unarmed = false;
 	}
+	if (clean)
+		return 0;
 	for (i = 0, bit = p->first; bit < p->first + p->n; i++, bit += 64) {
 		mask = valid_mask(s, bit, p->first + p->n);
 		if (b->manual & 1)
 			s->unarmed[bit / 64] |= p->bits[i] & mask;
 		else
 			s->unarmed[bit / 64] = 0;
+		s->units[bit >> UNIT_SHIFT].maybe_unarmed |= s->unarmed[bit / 64] != 0;
 		s->units[bit >> UNIT_SHIFT].clean += (uint64_t)__builtin_popcountll(mask & ~s->unarmed[bit / 64]);
 	}
 	return 0;
@@ -344,7 +375,7 @@ int dp_bitlog_peek(struct dp_bitlog *b, const struct dp_bitlog_piece *p)
 		return -ENOENT;
 	b->peek_open = true;
 	b->peek_t = p->t_ns;
-	look(b, s, p, b->peek, b->peek_bits);
+	look(s, p, is_clean(s, p), b->peek, b->peek_bits);
 	for (bit = p->first & ~((1ull << UNIT_SHIFT) - 1); bit < p->first + p->n; bit += 1u << UNIT_SHIFT) {
 		struct unit *u = &s->units[bit >> UNIT_SHIFT];
 		uint64_t i, end = bit + (1u << UNIT_SHIFT);
@@ -355,6 +386,7 @@ int dp_bitlog_peek(struct dp_bitlog *b, const struct dp_bitlog_piece *p)
 		if (end > p->first + p->n)
 			end = p->first + p->n;
 		u->known = true;
+		u->maybe_unarmed = true;
 		u->seen_ns = p->t_ns;
 		u->clean = 0;
 		for (i = bit; i < end; i += 64) {
@@ -381,15 +413,15 @@ static void add_window(struct dp_bitlog *b, const struct dp_window *w)
 	b->win[b->nwin++] = *w;
 }
 
-static void emit(struct dp_bitlog *b, uint32_t r, const struct part *p, const uint64_t *bits, bool peek)
+/* dirty: the region's dirty blocks of each size. */
+static void emit(struct dp_bitlog *b, uint32_t r, const struct part *p, const uint64_t *dirty, bool peek)
 {
-	uint64_t dirty[DP_SIZES] = { 0 }, all = b->blocks[r][DP_4K];
+	uint64_t all = b->blocks[r][DP_4K];
 	struct dp_window w = { .region = r, .peek = peek, .arming = b->arming[r], .t_lo_ns = p->t_lo, .t_hi_ns = p->t_hi };
 	int s;
 
 	if (!p->timed || !p->t_lo || !all || (double)p->armed < (1 - MAX_UNSEEN) * (double)all)
 		return;
-	dp_rollup(bits + (size_t)r * DP_REGION_WORDS, DP_REGION_WORDS, dirty);
 	for (s = 0; s < DP_SIZES; s++) {
 		w.size = (uint8_t)s;
 		w.armed = s == DP_4K ? p->armed : b->blocks[r][s];
@@ -398,10 +430,17 @@ static void emit(struct dp_bitlog *b, uint32_t r, const struct part *p, const ui
 	}
 }
 
+/* Whether a region can hold dirty bits: a slot's last word of one region can reach into the next. */
+static bool touched(const struct part *parts, uint32_t r)
+{
+	return parts[r].dirty || (r && parts[r - 1].dirty);
+}
+
 bool dp_bitlog_end_sync(struct dp_bitlog *b, struct dp_sync *s)
 {
-	uint64_t all = 0, looked = 0;
+	uint64_t all = 0, looked = 0, dirty[DP_SIZES];
 	uint32_t r;
+	int i;
 
 	memset(s, 0, sizeof(*s));
 	if (!b->sync_open)
@@ -413,17 +452,24 @@ bool dp_bitlog_end_sync(struct dp_bitlog *b, struct dp_sync *s)
 		all += b->blocks[r][DP_4K];
 		looked += p->armed + p->unarmed;
 		s->reported_pages += p->reported;
+		memset(dirty, 0, sizeof(dirty));
+		if (touched(b->sync, r)) {
+			uint64_t *bits = b->sync_bits + (size_t)r * DP_REGION_WORDS;
+
+			dp_rollup(bits, DP_REGION_WORDS, dirty);
+			dp_bits_merge(b->new_bits + (size_t)r * DP_REGION_WORDS, bits, DP_REGION_WORDS);
+			dp_bits_clear(bits, DP_REGION_WORDS);
+		}
+		for (i = 0; i < DP_SIZES; i++)
+			s->new_blocks[i] += dirty[i];
 		if (p->armed + p->unarmed) {
-			emit(b, r, p, b->sync_bits, false);
+			emit(b, r, p, dirty, false);
 			b->arming[r]++;
 		}
 	}
-	dp_rollup(b->sync_bits, index_words(b), s->new_blocks);
 	s->new_pages = s->new_blocks[DP_4K];
 	s->t_ns = b->sync_t;
 	s->initial = (b->manual & 3) == 3 && !s->new_pages && looked && s->reported_pages >= looked;
-	dp_bits_merge(b->new_bits, b->sync_bits, index_words(b));
-	dp_bits_clear(b->sync_bits, index_words(b));
 	memset(b->sync, 0, b->nregions * sizeof(*b->sync));
 	if (!all || looked * 2 < all)
 		return false;
@@ -434,15 +480,23 @@ bool dp_bitlog_end_sync(struct dp_bitlog *b, struct dp_sync *s)
 
 void dp_bitlog_end_peek(struct dp_bitlog *b)
 {
+	uint64_t dirty[DP_SIZES];
 	uint32_t r;
 
 	if (!b->peek_open)
 		return;
 	b->peek_open = false;
-	for (r = 0; r < b->nregions; r++)
+	for (r = 0; r < b->nregions; r++) {
+		memset(dirty, 0, sizeof(dirty));
+		if (touched(b->peek, r)) {
+			uint64_t *bits = b->peek_bits + (size_t)r * DP_REGION_WORDS;
+
+			dp_rollup(bits, DP_REGION_WORDS, dirty);
+			dp_bits_clear(bits, DP_REGION_WORDS);
+		}
 		if (b->peek[r].armed)
-			emit(b, r, &b->peek[r], b->peek_bits, true);
-	dp_bits_clear(b->peek_bits, index_words(b));
+			emit(b, r, &b->peek[r], dirty, true);
+	}
 	memset(b->peek, 0, b->nregions * sizeof(*b->peek));
 }
 

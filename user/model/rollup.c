@@ -1,23 +1,55 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "model/rollup.h"
 
+/*
+ * Bitmaps of big VMs are mostly zero, and are passed over several times a second: what is zero is left behind
+ * eight words (2M of guest memory) at a time.
+ */
+#define RUN 8
+
+static bool none(const uint64_t *p)
+{
+	return !(p[0] | p[1] | p[2] | p[3] | p[4] | p[5] | p[6] | p[7]);
+}
+
+bool dp_bits_none(const uint64_t *bits, size_t nwords)
+{
+	size_t i = 0;
+
+	for (; i + RUN <= nwords; i += RUN)
+		if (!none(bits + i))
+			return false;
+	for (; i < nwords; i++)
+		if (bits[i])
+			return false;
+	return true;
+}
+
 uint64_t dp_popcount(const uint64_t *bits, size_t nwords)
 {
 	uint64_t n = 0;
 	size_t i;
 
-	for (i = 0; i < nwords; i++)
-		n += (uint64_t)__builtin_popcountll(bits[i]);
+	for (i = 0; i < nwords; i++) {
+		if (!(i % RUN) && i + RUN <= nwords && none(bits + i))
+			i += RUN - 1;
+		else if (bits[i])
+			n += (uint64_t)__builtin_popcountll(bits[i]);
+	}
 	return n;
 }
 
+/* Writes only where a bit is set, so that pages that were never written stay without memory. */
 void dp_bits_clear(uint64_t *bits, size_t nwords)
 {
 	size_t i;
 
-	for (i = 0; i < nwords; i++)
-		if (bits[i])
+	for (i = 0; i < nwords; i++) {
+		if (!(i % RUN) && i + RUN <= nwords && none(bits + i))
+			i += RUN - 1;
+		else if (bits[i])
 			bits[i] = 0;
+	}
 }
 
 uint64_t dp_bits_merge(uint64_t *dst, const uint64_t *src, size_t nwords)
@@ -26,8 +58,13 @@ uint64_t dp_bits_merge(uint64_t *dst, const uint64_t *src, size_t nwords)
 	size_t i;
 
 	for (i = 0; i < nwords; i++) {
-		uint64_t w = src[i] ? src[i] & ~dst[i] : 0;
+		uint64_t w;
 
+		if (!(i % RUN) && i + RUN <= nwords && none(src + i)) {
+			i += RUN - 1;
+			continue;
+		}
+		w = src[i] ? src[i] & ~dst[i] : 0;
 		if (w) {
 			dst[i] |= w;
 			fresh += (uint64_t)__builtin_popcountll(w);
@@ -54,7 +91,9 @@ void dp_rollup(const uint64_t *bits, size_t nwords, uint64_t count[DP_SIZES])
 	for (i = 0; i < nwords; i++) {
 		uint64_t w = bits[i];
 
-		if (w) {
+		if (!(i % RUN) && i + RUN <= nwords && none(bits + i)) {
+			i += RUN - 1; /* the last word of its 2M: the ends of blocks below are met */
+		} else if (w) {
 			count[DP_4K] += (uint64_t)__builtin_popcountll(w);
 			count[DP_64K] += groups16(w);
 			any2m = 1;

@@ -6,6 +6,7 @@
 #ifndef DIRTYPROF_MODEL_ROLLUP_H
 #define DIRTYPROF_MODEL_ROLLUP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -18,6 +19,9 @@ void dp_rollup(const uint64_t *bits, size_t nwords, uint64_t count[DP_SIZES]);
 
 /* The same for words that begin and end anywhere: count of set bits. */
 uint64_t dp_popcount(const uint64_t *bits, size_t nwords);
+
+/* No bit is set. */
+bool dp_bits_none(const uint64_t *bits, size_t nwords);
 
 /* Zeroes, but touches only what is not: memory that was never written stays unallocated. */
 void dp_bits_clear(uint64_t *bits, size_t nwords);
