@@ -40,6 +40,7 @@ struct dp_watch {
 	struct dp_ring *ring;
 	struct dp_harvest *harvest;
 	struct dp_bitlog *bitlog;
+	bool reading;                  /* inside a callback of the source, which must not be closed then */
 	struct dp_wire_probe *wire;
 	char wire_problem[DP_WATCH_MSG];
 	enum dp_source source;

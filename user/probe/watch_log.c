@@ -167,7 +167,8 @@ static void on_piece(void *ctx, const struct dp_hv_rec *rec)
 
 	if (rec->type == DP_HV_SLOTS) {
 		dp_watch_end_sync(w);
-		dp_watch_refresh(w, rec->t_ns, true);
+		if (!dp_watch_refresh(w, rec->t_ns, true) && !w->nrecs)
+			w->next_poll = p.t_ns;
 		return;
 	}
 	if (!w->bitlog)
@@ -194,8 +195,10 @@ void dp_watch_read_harvest(struct dp_watch *w)
 {
 	uint64_t lost;
 
+	w->reading = true;
 	dp_harvest_read(w->harvest, on_piece, w);
-	if (!w->harvest || !w->bitlog)
+	w->reading = false;
+	if (!w->bitlog)
 		return;
 	lost = dp_harvest_lost(w->harvest);
 	if (lost != w->harvest_lost) {

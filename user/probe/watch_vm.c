@@ -365,6 +365,14 @@ int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact)
 	if (err)
 		return err;
 	if (!fits(w) || (w->vm.ring_entries != k.vm.ring_bytes / 16)) {
+		/* The next look finds the same change, when nobody reads the source any more. */
+		w->nrecs = 0;
+		if (w->reading)
+			return 0;
+		/* What is left of a VM that is being freed can look like anything: only an open file makes it real. */
+		if (dp_inspect_refind(w->inspect) || dp_inspect_look(w->inspect, &k))
+			return -ESTALE;
+		w->kvm = k;
 		dp_info("the VM's memory layout changed: starting over");
 		if (w->logging && w->ring)
 			dp_ring_logging(w->ring, false, t_mono);
