@@ -162,7 +162,7 @@ __attribute__((noinline)) int count_levels(u32 row, u32 last, u32 stamp)
 			continue;     /* the anchor has run its length and waits for a RESET */
 		bin = dp_bin_of(lag);
 		if (bin < DP_BINS)
-			add_one(&h->c[l][bin]);
+			add_one(&h->c[l][anchors[l].opened & 1][bin]);
 	}
 	return 0;
 }

@@ -76,8 +76,8 @@ struct dp_stamps {
 };
 
 struct dp_hist {
-	__u32 c[DP_LEVELS][DP_BINS];
-	__u32 pad;                             /* array maps round values up to 8 bytes */
+	/* of anchors with even and with odd numbers, so that an anchor's count ends where the next one's begins */
+	__u32 c[DP_LEVELS][2][DP_BINS];
 };
 _Static_assert(sizeof(struct dp_hist) % 8 == 0, "mapped as an array");
 

@@ -346,9 +346,9 @@ void dp_ring_logging(struct dp_ring *r, bool on, uint64_t t_ns)
 	__atomic_store_n(&s->bss->active, 0, __ATOMIC_SEQ_CST);
 }
 
-static int add_age(struct dp_ring *r, uint32_t row, uint32_t level, uint32_t bin, uint32_t n)
+static int add_age(struct dp_ring *r, uint32_t row, uint32_t level, uint32_t odd, uint32_t bin, uint32_t n)
 {
-	uint32_t size = row < r->nregions ? DP_4K : row - r->nregions + 1;
+	uint32_t size = row < r->nregions ? DP_4K : row - r->nregions + 1, last = r->seen[level].a.opened;
 	struct dp_ages *a;
 
 	if (r->nages == r->ages_room) {
@@ -365,7 +365,7 @@ static int add_age(struct dp_ring *r, uint32_t row, uint32_t level, uint32_t bin
 		.size = (uint8_t)size,
 		.level = level,
 		.bin = bin,
-		.anchor = r->seen[level].a.opened,
+		.anchor = last - ((last & 1) != odd),
 		.count = (double)n * (double)(1u << r->sample_shift[size]),
 	};
 	return 0;
@@ -373,21 +373,20 @@ static int add_age(struct dp_ring *r, uint32_t row, uint32_t level, uint32_t bin
 
 static int take_ages(struct dp_ring *r)
 {
-	uint32_t row, l, b;
+	uint32_t row, i;
 	int err = 0;
 
 	r->nages = 0;
 	for (row = 0; row < r->nrows && !err; row++) {
 		if (!memcmp(&r->hists[row], &r->prev[row], sizeof(*r->prev)))
 			continue;
-		for (l = 0; l < DP_LEVELS; l++) {
-			for (b = 0; b < DP_BINS && !err; b++) {
-				uint32_t c = __atomic_load_n(&r->hists[row].c[l][b], __ATOMIC_RELAXED);
+		for (i = 0; i < DP_LEVELS * 2 * DP_BINS && !err; i++) {
+			uint32_t *prev = &r->prev[row].c[0][0][0] + i, l = i / (2 * DP_BINS);
+			uint32_t c = __atomic_load_n(&r->hists[row].c[0][0][0] + i, __ATOMIC_RELAXED);
 
-				if (c != r->prev[row].c[l][b])
-					err = add_age(r, row, l, b, c - r->prev[row].c[l][b]);
-				r->prev[row].c[l][b] = c;
-			}
+			if (c != *prev)
+				err = add_age(r, row, l, i / DP_BINS & 1, i % DP_BINS, c - *prev);
+			*prev = c;
 		}
 	}
 	return err;
