@@ -10,6 +10,10 @@
  * (dirtyprof/bins.h) and are opened at RESETs, lower levels together with higher ones, so that a level's
  * anchor is never newer than the one below it, and the search can stop at the first stamp that is newer.
  *
+ * Bits say which pages were dirtied since the last sync. A RESET that is no vCPU's ends a sync: from then on
+ * another set of bits is written, so that no later page counts for this sync, however late user space comes. What
+ * a ring still holds then was pushed before but is the next sync's: it is listed apart.
+ *
  * Not every RESET will do: one that a full ring forces comes while the guest writes, so that a curve that
  * starts there starts too steeply. A reaper's or a sync's comes at its own time. Full rings serve
  * only where nothing else empties them.
@@ -32,7 +36,11 @@ const volatile __u32 targ_regions = 0;
 const volatile __u32 targ_vcpus = 1;
 
 __u64 clock_base;                                    /* CLOCK_MONOTONIC, ns, of stamp 0 */
-__u32 cur_bits;                                      /* which of the two sets of bits is written: 0 or 1 */
+__u32 cur_bits;                                      /* the set of bits that is written */
+__u32 next_bits;                                     /* a clean set to go on with at a sync; taken by whoever swaps it */
+__u32 closed_bits;                                   /* the set that the RESET under way has closed */
+__u32 nleft;                                         /* pages that the last such RESET left in the rings */
+__u32 left[DP_LEFT_MAX];
 __u32 active;                                        /* anchors are open */
 __u64 started_ns;                                    /* when the anchors of this logging were opened first */
 __u64 last_push_ns;                                  /* last push that was not a repetition */
@@ -298,6 +306,55 @@ static __always_inline u32 blind_pages(u32 index, u32 used)
 	return total;
 }
 
+/* The first page of a push, or ~0u where its slot is not known. */
+static __always_inline u32 page_of(u32 slot, u64 offset)
+{
+	u32 id = slot & 0xffff, key = (slot >> 16) * targ_slot_ids + id;
+	struct dp_ring_slot *s = bpf_map_lookup_elem(&slots, &key);
+
+	if (!s || id >= targ_slot_ids || offset >= (s->npages >> s->shift))
+		return ~0u;
+	return s->index + (u32)(offset << s->shift);
+}
+
+/* Lists an entry that the RESET left in its ring. Not static: see count_levels. */
+__attribute__((noinline)) int list_left(u64 gfn_addr)
+{
+	struct kvm_dirty_gfn gfn;
+	u32 page, n = nleft;
+
+	if (bpf_probe_read_kernel(&gfn, sizeof(gfn), (void *)gfn_addr))
+		return 0;
+	page = page_of(gfn.slot, gfn.offset);
+	if (page == ~0u)
+		return 0;
+	nleft = n + 1;
+	if (n < DP_LEFT_MAX)
+		left[n] = page;
+	return 0;
+}
+
+static __always_inline void list_all_left(u64 gfns, u32 size, u32 from, u32 used)
+{
+	u32 i;
+
+	for (i = 0; i < DP_LEFT_MAX && i < used; i++)
+		list_left(gfns + (u64)((from + i) & (size - 1)) * sizeof(struct kvm_dirty_gfn));
+}
+
+/* The sync's bits end here, if another set is free. */
+static __always_inline void close_bits(void)
+{
+	u32 next = next_bits;
+
+	closed_bits = DP_NO_SET;
+	if (next >= DP_BIT_SETS || __sync_val_compare_and_swap(&next_bits, next, DP_NO_SET) != next)
+		return;
+	nleft = 0;
+	closed_bits = cur_bits;
+	cur_bits = next;
+}
+
 /* A vCPU that resets had a full ring. That is no sync, and a wake-up costs more than all else here. */
 static __always_inline bool is_vcpu(u32 tid)
 {
@@ -309,14 +366,23 @@ static __always_inline bool is_vcpu(u32 tid)
 	return false;
 }
 
-static __always_inline int on_reset(u32 index, u32 used, u32 reset_index, u32 soft_limit)
+static __always_inline int on_reset(u32 index, u32 used, u32 reset_index, u32 soft_limit, u64 gfns, u32 size)
 {
-	u64 now = bpf_ktime_get_ns(), *note;
 	u32 tid = (u32)bpf_get_current_pid_tgid(), blind, stamp;
+	u64 now = bpf_ktime_get_ns();
+	struct dp_reset_note *note;
 	bool full, overdue, wake;
 
 	if (index >= DP_MAX_STAT_VCPUS)
 		return 0;
+	/* The rings come in order, one caller at a time. */
+	if (!index) {
+		closed_bits = DP_NO_SET;
+		if (!is_vcpu(tid))
+			close_bits();
+	}
+	if (closed_bits != DP_NO_SET)
+		list_all_left(gfns, size, reset_index, used);
 	blind = blind_pages(index, used);
 	/* Nearly full counts as full: what matters is that the guest's writing decided when. */
 	if (soft_limit && reset_index - ring_reset[index] >= soft_limit - soft_limit / 8)
@@ -337,14 +403,15 @@ static __always_inline int on_reset(u32 index, u32 used, u32 reset_index, u32 so
 		open_anchors(stamp, blind, false);
 	if (is_vcpu(tid))
 		return 0;
-	note = bpf_ringbuf_reserve(&notes, 16, 0);
+	note = bpf_ringbuf_reserve(&notes, sizeof(*note), 0);
 	if (!note)
 		return 0;
 	wake = now - last_wake_ns > 10000000;
 	if (wake)
 		last_wake_ns = now;
-	note[0] = now;
-	note[1] = tid;
+	note->t_ns = now;
+	note->tid = tid;
+	note->set = closed_bits;
 	bpf_ringbuf_submit(note, wake ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 	return 0;
 }
@@ -375,9 +442,14 @@ int push_raw(struct bpf_raw_tracepoint_args *ctx)
 SEC("tp_btf/kvm_dirty_ring_reset")
 int BPF_PROG(reset_btf, struct kvm_dirty_ring *ring)
 {
+	u64 gfns;
+
 	if (!IS_TARGET())
 		return 0;
-	return on_reset(ring->index, ring->dirty_index - ring->reset_index, ring->reset_index, ring->soft_limit);
+	/* As a number: the verifier lets no typed pointer into list_left. */
+	bpf_probe_read_kernel(&gfns, sizeof(gfns), &ring->dirty_gfns);
+	return on_reset(ring->index, ring->dirty_index - ring->reset_index, ring->reset_index, ring->soft_limit, gfns,
+			ring->size);
 }
 
 SEC("raw_tp/kvm_dirty_ring_reset")
@@ -389,5 +461,6 @@ int reset_raw(struct bpf_raw_tracepoint_args *ctx)
 		return 0;
 	return on_reset(BPF_CORE_READ(ring, index),
 			BPF_CORE_READ(ring, dirty_index) - BPF_CORE_READ(ring, reset_index),
-			BPF_CORE_READ(ring, reset_index), BPF_CORE_READ(ring, soft_limit));
+			BPF_CORE_READ(ring, reset_index), BPF_CORE_READ(ring, soft_limit),
+			(u64)BPF_CORE_READ(ring, dirty_gfns), BPF_CORE_READ(ring, size));
 }

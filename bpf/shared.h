@@ -67,6 +67,10 @@ _Static_assert(sizeof(struct dp_vm_rec) == 64, "shared layout");
 #define DP_STAMPS 1024                         /* stamps a map element */
 #define DP_MAX_STAT_VCPUS 256
 
+#define DP_BIT_SETS 3u                         /* one is written, one is free to go on with, one is being read */
+#define DP_NO_SET 0xffffffffu
+#define DP_LEFT_MAX 4096u                      /* pages a sync may leave in the rings and be exact */
+
 struct dp_chunk {
 	__u64 w[DP_CHUNK_WORDS];
 };
@@ -96,6 +100,14 @@ struct dp_vcpu_stat {
 	__u64 pad[4];
 };
 _Static_assert(sizeof(struct dp_vcpu_stat) == 64, "one cache line");
+
+/* A RESET that is no vCPU's. */
+struct dp_reset_note {
+	__u64 t_ns;                            /* CLOCK_MONOTONIC */
+	__u32 tid;
+	__u32 set;                             /* bits up to this RESET, or DP_NO_SET: no other set was free */
+};
+_Static_assert(sizeof(struct dp_reset_note) == 16, "shared layout");
 
 struct dp_anchor {
 	__u32 stamp;

@@ -144,11 +144,18 @@ struct kvm {
 	u32 dirty_ring_size;
 };
 
+struct kvm_dirty_gfn {
+	u32 flags;
+	u32 slot;
+	u64 offset;
+};
+
 struct kvm_dirty_ring {
 	u32 dirty_index;
 	u32 reset_index;
 	u32 size;
 	u32 soft_limit;
+	struct kvm_dirty_gfn *dirty_gfns;
 	int index;
 };
 

@@ -8,6 +8,7 @@
 #include "model/rollup.h"
 
 #define UNIT_SHIFT 15                 /* host pages that share re-arming times: one piece of the probe's */
+#define UNIT_PAGES (1ull << UNIT_SHIFT)
 #define UNIT_WORDS ((1u << UNIT_SHIFT) / 64)
 
 /* Share of a region that may be unarmed, or not looked at, for its window to speak for all of it. */
@@ -529,6 +530,28 @@ void dp_bitlog_lost(struct dp_bitlog *b, uint32_t key)
 		for (u = 0; u < (s->d.nbits >> UNIT_SHIFT) + 1; u++)
 			s->units[u].known = false;
 	}
+}
+
+bool dp_bitlog_idle(struct dp_bitlog *b, uint64_t t_ns)
+{
+	bool known = true;
+	uint64_t u;
+	size_t i;
+
+	for (i = 0; i < b->nslots; i++) {
+		struct slot *s = &b->slots[i];
+
+		for (u = 0; s->d.logging && u < (s->d.nbits + UNIT_PAGES - 1) >> UNIT_SHIFT; u++) {
+			struct unit *unit = &s->units[u];
+
+			known = known && unit->known;
+			if (unit->armed_ns)
+				unit->armed_ns = t_ns;
+			if (unit->seen_ns)
+				unit->seen_ns = t_ns;
+		}
+	}
+	return known;
 }
 
 uint64_t dp_bitlog_armed_at(const struct dp_bitlog *b)

@@ -49,7 +49,12 @@ struct dp_ring {
 	uint32_t nages, ages_room;
 	struct dp_exposure *exposures; /* of a take under way; cuts are added when logging stops */
 	uint32_t nexposures, exposures_room;
-	void (*cb)(void *ctx, uint64_t t_ns, uint32_t tid);
+	uint32_t cur;                  /* the set of bits that was written when last looked */
+	uint32_t spare;                /* a clean set that the programs do not have; DP_NO_SET: none */
+	uint32_t handed_out;           /* the set that the last take gave, until it is clean again */
+	uint32_t waiting;              /* takes since a sync closed a set whose note has not come */
+	uint32_t left[DP_LEFT_MAX];
+	void (*cb)(void *ctx, const struct dp_reset_note *note);
 	void *cb_ctx;
 };
 
@@ -64,10 +69,9 @@ static uint64_t mono_ns(void)
 static int on_note(void *ctx, void *data, size_t len)
 {
 	struct dp_ring *r = ctx;
-	const uint64_t *note = data;
 
-	if (len >= 16 && r->cb)
-		r->cb(r->cb_ctx, note[0], (uint32_t)note[1]);
+	if (len >= sizeof(struct dp_reset_note) && r->cb)
+		r->cb(r->cb_ctx, data);
 	return 0;
 }
 
@@ -98,10 +102,12 @@ static int configure(struct dp_ring *r, const struct dp_ring_opts *o)
 	s->rodata->targ_regions = r->nregions;
 	s->rodata->targ_vcpus = r->nvcpus;
 	s->bss->clock_base = r->base;
+	s->bss->next_bits = 1;
+	s->bss->closed_bits = DP_NO_SET;
 	/* A RESET that leaves more than 1/16 of the rings unreset is no moment at which every page was re-armed. */
 	s->bss->blind_limit = 64 + r->nvcpus * o->ring_entries / 16;
 	err = bpf_map__set_max_entries(s->maps.slots, r->slot_ids * 2);
-	err = err ? err : bpf_map__set_max_entries(s->maps.bits, r->nchunks * 2);
+	err = err ? err : bpf_map__set_max_entries(s->maps.bits, r->nchunks * DP_BIT_SETS);
 	err = err ? err : bpf_map__set_max_entries(s->maps.stamps, r->nstamps);
 	err = err ? err : bpf_map__set_max_entries(s->maps.hists, r->nrows);
 	return err;
@@ -137,7 +143,7 @@ static int load(struct dp_ring *r, const struct dp_ring_opts *o, int level)
 static int map_all(struct dp_ring *r)
 {
 	r->slots_len = dp_bpf_array_bytes(sizeof(*r->slots), r->slot_ids * 2);
-	r->bits_len = dp_bpf_array_bytes(sizeof(*r->bits), r->nchunks * 2);
+	r->bits_len = dp_bpf_array_bytes(sizeof(*r->bits), r->nchunks * DP_BIT_SETS);
 	r->stamps_len = dp_bpf_array_bytes(sizeof(*r->stamps), r->nstamps);
 	r->hists_len = dp_bpf_array_bytes(sizeof(*r->hists), r->nrows);
 	r->slots = dp_bpf_map(r->skel->maps.slots, r->slots_len);
@@ -167,6 +173,7 @@ int dp_ring_open(const struct dp_ring_opts *o, struct dp_ring **out, char *msg, 
 	r->nrows = r->nregions + DP_SIZES - 1;
 	r->slot_ids = o->slot_ids;
 	r->nvcpus = o->nvcpus ? o->nvcpus : 1;
+	r->spare = 2;
 	r->base = mono_ns() - (1u << DP_STAMP_SHIFT);
 	for (level = o->lowest; level <= (o->only ? o->lowest : 1); level++) {
 		err = load(r, o, level);
@@ -416,6 +423,11 @@ static void take_counters(struct dp_ring *r, struct dp_ring_take *out)
 	out->nvcpus = r->nvcpus < DP_MAX_STAT_VCPUS ? r->nvcpus : DP_MAX_STAT_VCPUS;
 }
 
+static uint64_t *bits_of(const struct dp_ring *r, uint32_t set)
+{
+	return (uint64_t *)r->bits[(size_t)set * r->nchunks].w;
+}
+
 /* After this no program that began before still writes the old set of bits. */
 static void wait_for_programs(void)
 {
@@ -426,24 +438,58 @@ static void wait_for_programs(void)
 		nanosleep(&ms, NULL);
 }
 
-int dp_ring_take(struct dp_ring *r, struct dp_ring_take *out)
+/*
+ * Picks the set of bits to read and hands the programs another one to go on with. The set that a sync closed is
+ * told by its note. Returns DP_NO_SET where a sync has closed one and its note is still to come.
+ */
+static uint32_t pick_bits(struct dp_ring *r, uint32_t set, struct dp_ring_take *out)
+{
+	struct ring_bpf *s = r->skel;
+	uint32_t next;
+
+	if (set == DP_NO_SET) {
+		/* Whoever takes the free set may swap: no RESET can from here on. */
+		next = __atomic_exchange_n(&s->bss->next_bits, DP_NO_SET, __ATOMIC_SEQ_CST);
+		set = r->cur;
+		if (next != DP_NO_SET)
+			__atomic_store_n(&s->bss->cur_bits, next, __ATOMIC_SEQ_CST);
+		else if (!r->waiting++)
+			return DP_NO_SET;
+		/* else the note was lost: the bits are not */
+	} else {
+		out->nleft = s->bss->nleft < DP_LEFT_MAX ? s->bss->nleft : DP_LEFT_MAX;
+		memcpy(r->left, s->bss->left, out->nleft * sizeof(r->left[0]));
+		out->left = r->left;
+	}
+	r->waiting = 0;
+	r->cur = __atomic_load_n(&s->bss->cur_bits, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->bss->next_bits, r->spare, __ATOMIC_SEQ_CST);
+	r->spare = DP_NO_SET;
+	return set;
+}
+
+int dp_ring_take(struct dp_ring *r, uint32_t set, struct dp_ring_take *out)
 {
 	size_t words = (size_t)r->nregions * DP_REGION_WORDS;
-	uint32_t old = r->skel->bss->cur_bits & 1;
 	int err;
 
 	memset(out, 0, sizeof(*out));
-	/* The set that the last take handed out is written from now on. */
-	dp_bits_clear((uint64_t *)r->bits[(size_t)(old ^ 1) * r->nchunks].w, words);
-	__atomic_store_n(&r->skel->bss->cur_bits, old ^ 1, __ATOMIC_SEQ_CST);
-	out->t_ns = mono_ns();
+	/* The set that the last take handed out has been read. */
+	if (r->spare == DP_NO_SET) {
+		dp_bits_clear(bits_of(r, r->handed_out), words);
+		r->spare = r->handed_out;
+	}
+	set = pick_bits(r, set, out);
 	wait_for_programs();
 	if (r->on)
-		age_anchors(r, out->t_ns);
+		age_anchors(r, mono_ns());
 	err = take_ages(r);
 	take_counters(r, out);
-	out->bits = (uint64_t *)r->bits[(size_t)old * r->nchunks].w;
-	out->words = words;
+	if (set != DP_NO_SET) {
+		r->handed_out = set;
+		out->bits = bits_of(r, set);
+		out->words = words;
+	}
 	out->ages = r->ages;
 	out->nages = r->nages;
 	out->exposures = r->exposures;
@@ -458,7 +504,7 @@ int dp_ring_fd(const struct dp_ring *r)
 	return ring_buffer__epoll_fd(r->notes);
 }
 
-void dp_ring_resets(struct dp_ring *r, void (*cb)(void *ctx, uint64_t t_ns, uint32_t tid), void *ctx)
+void dp_ring_resets(struct dp_ring *r, void (*cb)(void *ctx, const struct dp_reset_note *note), void *ctx)
 {
 	r->cb = cb;
 	r->cb_ctx = ctx;

@@ -38,11 +38,16 @@ bool dp_ring_slot_fits(const struct dp_ring *r, uint32_t id);
 /* Logging of RAM was seen to be on (opens anchors if no push has) or off (closes them) at t_ns, CLOCK_MONOTONIC. */
 void dp_ring_logging(struct dp_ring *r, bool on, uint64_t t_ns);
 
-/* Everything counted since the last call. Arrays belong to r and hold until the next call. */
+/*
+ * Everything counted since the last call. Arrays belong to r and hold until the next call. set: of a RESET that
+ * dp_ring_resets told, whose bits to take; DP_NO_SET: those that are written now. bits is NULL where a RESET has
+ * just ended a sync that has not been told yet: they wait for it.
+ */
 struct dp_ring_take {
-	uint64_t t_ns;             /* CLOCK_MONOTONIC at which the bits were taken */
 	uint64_t *bits;            /* pages in index order, nregions * 2^18 bits */
 	size_t words;
+	const uint32_t *left;      /* page indices that the RESET left in the rings: they are the next sync's as well */
+	uint32_t nleft;
 	struct dp_ages *ages;
 	uint32_t nages;
 	struct dp_exposure *exposures;
@@ -51,11 +56,11 @@ struct dp_ring_take {
 	uint32_t nvcpus;
 	uint64_t pushes, repeated, unknown, lost;
 };
-int dp_ring_take(struct dp_ring *r, struct dp_ring_take *out);
+int dp_ring_take(struct dp_ring *r, uint32_t set, struct dp_ring_take *out);
 
 /* RESETs since the last call: calls cb for each. fd wakes a poll when there are some. */
 int dp_ring_fd(const struct dp_ring *r);
-void dp_ring_resets(struct dp_ring *r, void (*cb)(void *ctx, uint64_t t_ns, uint32_t tid), void *ctx);
+void dp_ring_resets(struct dp_ring *r, void (*cb)(void *ctx, const struct dp_reset_note *note), void *ctx);
 
 /* Whether this thread is a vCPU's: its RESETs come from a full ring, not from a sync. */
 bool dp_ring_is_vcpu(const struct dp_ring *r, uint32_t tid);

@@ -139,6 +139,9 @@ int dp_watch_open(const struct dp_watch_opts *o, struct dp_watch **out, char *ms
 		dp_watch_close(w);
 		return err;
 	}
+	/* What is dirty already is told from what comes before anybody is told that it can come. */
+	if (w->harvest && w->bitlog)
+		dp_watch_peek(w);
 	dp_watch_backing(w);
 	w->next_backing = BACKING_NS;
 	/* libbpf's view of the kernel's types is not needed any more. */
@@ -278,7 +281,7 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 		dp_bits_clear(fresh, words);
 	}
 	if (w->ring)
-		dp_watch_take_ring(w, NULL);
+		dp_watch_take_ring(w);
 	memset(s, 0, sizeof(*s));
 	s->seq = w->seq++;
 	s->reason = reason;

@@ -90,7 +90,7 @@ void dp_watch_source_close(struct dp_watch *w);
 /* watch_log.c */
 void dp_watch_note_tid(struct dp_watch *w, uint32_t tid);
 bool dp_watch_took_log(void *ctx, uint32_t tid);
-int dp_watch_take_ring(struct dp_watch *w, struct dp_sync *sync);
+int dp_watch_take_ring(struct dp_watch *w);
 void dp_watch_read_ring(struct dp_watch *w);
 void dp_watch_read_harvest(struct dp_watch *w);
 void dp_watch_end_sync(struct dp_watch *w);

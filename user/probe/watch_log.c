@@ -36,12 +36,15 @@ bool dp_watch_took_log(void *ctx, uint32_t tid)
 	return false;
 }
 
-/* Moves what the ring's programs counted into the interval. With a sync: the pages since the last one as well. */
-int dp_watch_take_ring(struct dp_watch *w, struct dp_sync *sync)
+/*
+ * Moves what the ring's programs counted into the interval. set: what a RESET closed, or DP_NO_SET. With a sync:
+ * the pages since the last one as well.
+ */
+static int take_ring(struct dp_watch *w, uint32_t set, struct dp_sync *sync)
 {
 	struct dp_ring_take t;
 	uint32_t i;
-	int err = dp_ring_take(w->ring, &t);
+	int err = dp_ring_take(w->ring, set, &t);
 
 	if (err)
 		return err;
@@ -59,52 +62,54 @@ int dp_watch_take_ring(struct dp_watch *w, struct dp_sync *sync)
 		dp_rollup(w->sync_bits, words_of(w), sync->new_blocks);
 		sync->new_pages = sync->reported_pages = sync->new_blocks[DP_4K];
 		dp_bits_clear(w->sync_bits, words_of(w));
+		for (i = 0; i < t.nleft; i++)
+			if (t.left[i] / 64 < words_of(w))
+				w->sync_bits[t.left[i] / 64] |= 1ull << (t.left[i] % 64);
 	}
 	return err;
 }
 
-struct resets {
-	struct dp_watch *w;
-	uint64_t sync_ns;     /* latest RESET that ends a sync, CLOCK_MONOTONIC; 0 none */
-	bool by_migration;
-};
-
-static void on_reset(void *ctx, uint64_t t_ns, uint32_t tid)
+int dp_watch_take_ring(struct dp_watch *w)
 {
-	struct resets *r = ctx;
-	bool mig;
+	/* Syncs first: what came before them is theirs. */
+	dp_watch_read_ring(w);
+	return take_ring(w, DP_NO_SET, NULL);
+}
 
-	/* A vCPU that resets had a full ring: no sync. */
-	if (dp_ring_is_vcpu(r->w->ring, tid))
+/* Whether a RESET was a sync of its own; then its times are set. A vCPU that resets had a full ring: no sync. */
+static bool is_sync(struct dp_watch *w, const struct dp_reset_note *note, struct dp_sync *s)
+{
+	s->t_ns = note->t_ns > w->base_ns ? note->t_ns - w->base_ns : 0;
+	if (dp_ring_is_vcpu(w->ring, note->tid))
+		return false;
+	dp_watch_note_tid(w, note->tid);
+	s->by_migration = w->wire && dp_wire_is_sender(w->wire, note->tid);
+	if (!w->logging || (!s->by_migration && w->last_sync && s->t_ns < w->last_sync + RING_SYNC_GAP_NS))
+		return false;
+	s->since_ns = w->last_sync && s->t_ns > w->last_sync ? s->t_ns - w->last_sync : 0;
+	return true;
+}
+
+static void on_reset(void *ctx, const struct dp_reset_note *note)
+{
+	struct dp_sync s = { 0 };
+	struct dp_watch *w = ctx;
+
+	if (!is_sync(w, note, &s)) {
+		if (note->set != DP_NO_SET)
+			take_ring(w, note->set, NULL);
 		return;
-	mig = r->w->wire && dp_wire_is_sender(r->w->wire, tid);
-	dp_watch_note_tid(r->w, tid);
-	if (r->by_migration && !mig)
+	}
+	if (take_ring(w, note->set, &s))
 		return;
-	r->sync_ns = t_ns;
-	r->by_migration = mig;
+	w->last_sync = s.t_ns;
+	dp_pile_add(&w->iv.syncs, &s, 1);
+	w->want_snapshot |= s.by_migration;
 }
 
 void dp_watch_read_ring(struct dp_watch *w)
 {
-	struct resets r = { .w = w };
-	struct dp_sync s = { 0 };
-	uint64_t t;
-
-	dp_ring_resets(w->ring, on_reset, &r);
-	if (!r.sync_ns || !w->logging)
-		return;
-	t = r.sync_ns > w->base_ns ? r.sync_ns - w->base_ns : 0;
-	if (!r.by_migration && w->last_sync && t < w->last_sync + RING_SYNC_GAP_NS)
-		return;
-	s.t_ns = t;
-	s.since_ns = w->last_sync && t > w->last_sync ? t - w->last_sync : 0;
-	s.by_migration = r.by_migration;
-	if (dp_watch_take_ring(w, &s))
-		return;
-	w->last_sync = t;
-	dp_pile_add(&w->iv.syncs, &s, 1);
-	w->want_snapshot |= s.by_migration;
+	dp_ring_resets(w->ring, on_reset, w);
 }
 
 /* The GETs so far were one sync. */
@@ -211,7 +216,7 @@ void dp_watch_read_harvest(struct dp_watch *w)
 }
 
 /* Looks at all that logs. Returns how long it took, 0 if the bitmaps' reader is gone. */
-static uint64_t look_at_log(struct dp_watch *w)
+static uint64_t look_at_log(struct dp_watch *w, bool keep)
 {
 	const struct dp_window *win;
 	uint64_t t0 = dp_mono_ns();
@@ -225,25 +230,24 @@ static uint64_t look_at_log(struct dp_watch *w)
 		return 0;
 	dp_bitlog_end_peek(w->bitlog);
 	win = dp_bitlog_windows(w->bitlog, &n);
-	dp_pile_add(&w->iv.windows, win, n);
+	if (keep)
+		dp_pile_add(&w->iv.windows, win, n);
 	dp_bitlog_take_windows(w->bitlog);
 	return dp_mono_ns() - t0;
 }
 
-/*
- * A guest that has not run yet is looked at anew, so that its windows begin when it does and all that it writes
- * is new.
- */
+/* The windows of a guest that has not run yet begin when it does. now: before it was seen to stand still. */
 static void peek_stopped(struct dp_watch *w, uint64_t now)
 {
-	uint64_t took = 0;
-
 	if (dp_inspect_never_ran(w->inspect)) {
-		dp_bitlog_lost(w->bitlog, UINT32_MAX);
-		took = look_at_log(w);
+		if (!dp_bitlog_idle(w->bitlog, now)) {
+			look_at_log(w, false);
+			if (!w->bitlog)
+				return;
+		}
 		w->peek_armed = now;
 	}
-	w->next_peek = now + took + (took * 50 > PEEK_FIRST_NS ? took * 50 : PEEK_FIRST_NS);
+	w->next_peek = now + PEEK_FIRST_NS;
 }
 
 /*
@@ -270,7 +274,7 @@ void dp_watch_peek(struct dp_watch *w)
 		peek_stopped(w, now);
 		return;
 	}
-	took = look_at_log(w);
+	took = look_at_log(w, true);
 	now += took;
 	age = now > w->peek_armed ? now - w->peek_armed : 0;
 	/* The next one at sqrt(2) times this age. */
