@@ -10,6 +10,7 @@
 #include "harvest.skel.h"
 
 #define MIN_RING (1u << 18)
+#define CHEAP_RING (1u << 24)
 #define MAX_RING (1u << 28) /* one sync of 8 TiB */
 
 struct dp_harvest {
@@ -34,12 +35,17 @@ static int on_piece(void *ctx, void *data, size_t len)
 	return 0;
 }
 
-/* One sync's pieces, twice, as a power of two: the reader is woken on the way, so this is slack enough. */
+/*
+ * One sync's pieces and half as many, as a power of two: the reader is woken on the way, so this is slack enough. Where it is
+ * cheap, also room for their CLEAR, which some VMMs issue at once.
+ */
 static uint32_t ring_bytes(uint64_t host_pages)
 {
-	uint64_t need = (host_pages / DP_CHUNK_PAGES + 16) * sizeof(struct dp_hv_rec) * 3 / 2;
+	uint64_t sync = (host_pages / DP_CHUNK_PAGES + 16) * sizeof(struct dp_hv_rec), need = sync * 5 / 2;
 	uint32_t size = MIN_RING;
 
+	if (need > CHEAP_RING)
+		need = sync * 3 / 2;
 	while (size < need && size < MAX_RING)
 		size *= 2;
 	return size;
