@@ -49,6 +49,12 @@ struct dp_bitlog {
 	uint32_t nwin, room;
 };
 
+/* Bits set; most words are empty or full, and counting others is a call where the CPU's own count is not assumed. */
+static uint64_t ones(uint64_t w)
+{
+	return !w ? 0 : w == ~0ull ? 64 : (uint64_t)__builtin_popcountll(w);
+}
+
 static size_t index_words(const struct dp_bitlog *b)
 {
 	return (size_t)b->nregions * DP_REGION_WORDS;
@@ -147,18 +153,18 @@ static int slot_init(struct dp_bitlog *b, struct slot *s, const struct dp_bitlog
 /* Which blocks exist: the slots' own pages, rolled up by region. */
 static void count_blocks(struct dp_bitlog *b)
 {
-	uint64_t *bits = b->peek_bits, ones[64];
+	uint64_t *bits = b->peek_bits, all[64];
 	size_t i;
 	uint32_t r;
 
-	memset(ones, 0xff, sizeof(ones));
+	memset(all, 0xff, sizeof(all));
 	dp_bits_clear(bits, index_words(b));
 	for (i = 0; i < b->nslots; i++) {
 		const struct dp_bitlog_slot *d = &b->slots[i].d;
 		uint64_t n = d->nbits << d->shift, k;
 
 		for (k = 0; d->logging && k < n; k += 4096)
-			dp_bits_or(bits, d->index + k, ones, n - k < 4096 ? n - k : 4096);
+			dp_bits_or(bits, d->index + k, all, n - k < 4096 ? n - k : 4096);
 	}
 	memset(b->blocks, 0, b->nregions * sizeof(*b->blocks));
 	for (r = 0; r < b->nregions; r++)
@@ -209,7 +215,7 @@ int dp_bitlog_slots(struct dp_bitlog *b, const struct dp_bitlog_slot *slots, siz
 /* Adds one word of newly dirty host pages to the index bits. */
 static void add_bits(uint64_t *dst, const struct slot *s, uint64_t bit, uint64_t w)
 {
-	static const uint64_t ones[4] = { ~0ull, ~0ull, ~0ull, ~0ull };
+	static const uint64_t all[4] = { ~0ull, ~0ull, ~0ull, ~0ull };
 	uint64_t at;
 
 	if (!s->d.shift) {
@@ -218,7 +224,7 @@ static void add_bits(uint64_t *dst, const struct slot *s, uint64_t bit, uint64_t
 	}
 	for (; w; w &= w - 1) {
 		at = (bit + (uint64_t)__builtin_ctzll(w)) << s->d.shift;
-		dp_bits_or(dst, s->d.index + at, ones, 1u << s->d.shift);
+		dp_bits_or(dst, s->d.index + at, all, 1u << s->d.shift);
 	}
 }
 
@@ -282,19 +288,19 @@ static void look(const struct slot *s, const struct dp_bitlog_piece *p, bool cle
 
 		mask = valid_mask(s, bit, p->first + p->n);
 		w = p->bits[i] & mask;
-		part->reported += (uint64_t)__builtin_popcountll(w) << sh;
+		part->reported += ones(w) << sh;
 		if (!u->known) {
-			part->unarmed += (uint64_t)__builtin_popcountll(mask) << sh;
+			part->unarmed += ones(mask) << sh;
 			continue;
 		}
 		un = s->unarmed[bit / 64] & mask;
-		part->unarmed += (uint64_t)__builtin_popcountll(un) << sh;
-		part->armed += (uint64_t)__builtin_popcountll(mask & ~un) << sh;
+		part->unarmed += ones(un) << sh;
+		part->armed += ones(mask & ~un) << sh;
 		if (!(i & (UNIT_WORDS - 1)) || !(bit & ((1u << UNIT_SHIFT) - 1)))
 			part_times(part, u, p->t_ns);
 		w &= ~un;
 		if (w) {
-			part->dirty += (uint64_t)__builtin_popcountll(w) << sh;
+			part->dirty += ones(w) << sh;
 			add_bits(bits, s, bit, w);
 		}
 	}
@@ -344,7 +350,7 @@ int dp_bitlog_get(struct dp_bitlog *b, const struct dp_bitlog_piece *p)
 		else
 			s->unarmed[bit / 64] = 0;
 		s->units[bit >> UNIT_SHIFT].maybe_unarmed |= s->unarmed[bit / 64] != 0;
-		s->units[bit >> UNIT_SHIFT].clean += (uint64_t)__builtin_popcountll(mask & ~s->unarmed[bit / 64]);
+		s->units[bit >> UNIT_SHIFT].clean += ones(mask & ~s->unarmed[bit / 64]);
 	}
 	return 0;
 }
@@ -394,7 +400,7 @@ int dp_bitlog_peek(struct dp_bitlog *b, const struct dp_bitlog_piece *p)
 			uint64_t mask = valid_mask(s, i, end);
 
 			s->unarmed[i / 64] = p->bits[(i - p->first) / 64] & mask;
-			u->clean += (uint64_t)__builtin_popcountll(mask & ~s->unarmed[i / 64]);
+			u->clean += ones(mask & ~s->unarmed[i / 64]);
 		}
 	}
 	return 0;
