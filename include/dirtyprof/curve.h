@@ -44,7 +44,8 @@ bool dp_curve_known(const struct dp_curve *c, enum dp_size size);
 struct dp_est dp_curve_eval(const struct dp_curve *c, enum dp_size size, double t);
 
 /*
- * U'(0), in blocks a second: the true dirty rate. Windows bound it from below alone: then lo = mid = the most that any
+ * The dirty rate, in blocks a second: the slope of U at 0 as its first 10 ms show it. A guest that rewrites all its
+ * working set faster than that dirties more a second than this says. Windows bound it from below alone: then lo = mid = the most that any
  * window's U(T)/T proves, and hi = HUGE_VAL. Nothing observed: 0 to HUGE_VAL.
  */
 struct dp_est dp_curve_rate(const struct dp_curve *c, enum dp_size size);

@@ -175,7 +175,7 @@ struct dp_report {
 	bool known;                     /* at 4K */
 	double u_t[DP_CURVE_POINTS];
 	struct dp_est u[DP_SIZES][DP_CURVE_POINTS]; /* bytes; NAN where unknown */
-	struct dp_est rate[DP_SIZES];   /* bytes/s: U'(0); NAN unknown */
+	struct dp_est rate[DP_SIZES];   /* bytes/s: dp_curve_rate; NAN unknown */
 	double blocks[DP_SIZES];        /* blocks that log */
 	double reach[DP_SIZES];         /* s: beyond it U(t) is extrapolated */
 	uint32_t nwindows;              /* harvest: the windows at which the log was seen, longest first */

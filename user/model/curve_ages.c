@@ -15,6 +15,7 @@
 
 #define MIN_EXPOSURE   0.25 /* anchors: below it a bin says too little to extend the reach */
 #define TRUSTED	       4.0  /* anchors and batches from which their spread is believed */
+#define RATE_SPAN      10e-3 /* s */
 #define MAX_CORRECTION 64.0
 
 static double bin_seconds(uint32_t b)
@@ -225,7 +226,7 @@ static uint32_t jackknife(const struct dp_curve *c, const struct dp_size_data *d
  */
 static void fit_band(const struct dp_curve *c, struct dp_size_data *d, const double *count)
 {
-	double var[DP_BINS + 1], floor_var = 0.0, recent[DP_BIN_SUB], effect = 1.0, dof = 1.0;
+	double var[DP_BINS + 1], floor_var = 0.0, recent[DP_BIN_SUB], effect = 1.0, dof = 1.0, raw = 0.0, clump = 0.0;
 	uint32_t used = jackknife(c, d, count, var), b, i;
 
 	for (i = 0; i < DP_BIN_SUB; i++)
@@ -234,6 +235,12 @@ static void fit_band(const struct dp_curve *c, struct dp_size_data *d, const dou
 	for (b = 0; b < c->nedges; b++) {
 		double n = c->anchors[b], u = d->mid.u[b + 1], spread, p;
 
+		/*
+		 * What comes in clumps (a paced guest's batches, PML's flushes) may be in step with the anchors: then U is off
+		 * by up to a clump from there on. Clumps are where the counts leave the smooth fit.
+		 */
+		raw += count[b] / c->expo_of[b];
+		clump = fmax(clump, fmin(fabs(raw - u), u));
 		floor_var += (u - d->mid.u[b]) / n;
 		p = d->blocks > 0.0 ? u / d->blocks : 0.0;
 		spread = floor_var * fmax(0.1, 1.0 - p);
@@ -247,7 +254,7 @@ static void fit_band(const struct dp_curve *c, struct dp_size_data *d, const dou
 		}
 		d->se_scale[b + 1] = dp_student90(dof) * sqrt(effect / n);
 		/* One page in all anchors together is the least that counting can tell apart. */
-		d->rel[b + 1] = dp_student90(dof) * sqrt(fmax(spread, 1.0 / (n * n)) * effect);
+		d->rel[b + 1] = dp_student90(dof) * sqrt(fmax(spread, 1.0 / (n * n)) * effect) + clump;
 	}
 }
 
@@ -400,8 +407,9 @@ struct dp_est dp_ages_region_eval(const struct dp_curve *c, uint32_t region, dou
 }
 
 /*
- * U'(0): the slope up to the first edge that enough first dirtyings reached, bent back to 0 by the fall of
- * the slope over the next stretch of the same length.
+ * The dirty rate: the slope up to the first edge from RATE_SPAN on that enough first dirtyings reached, bent back to
+ * 0 by the fall of the slope over the next stretch of the same length. Below RATE_SPAN a log shows how a guest is
+ * scheduled and how its marks are batched, not how fast it writes.
  */
 struct dp_est dp_ages_rate(const struct dp_curve *c, enum dp_size size)
 {
@@ -413,7 +421,7 @@ struct dp_est dp_ages_rate(const struct dp_curve *c, enum dp_size size)
 	for (i = 0; i < d->mid.n; i++) {
 		seen += (d->mid.u[i + 1] - d->mid.u[i]) * c->anchors[i];
 		t1 = bin_seconds(i + 1);
-		if (seen >= 400.0 && t1 >= 0.5e-3)
+		if (seen >= 400.0 && t1 >= RATE_SPAN)
 			break;
 	}
 	if (!(t1 > 0.0))

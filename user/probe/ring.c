@@ -40,6 +40,7 @@ struct dp_ring {
 	struct dp_hist *hists, *prev;
 	size_t slots_len, bits_len, stamps_len, hists_len;
 	bool on;
+	uint64_t active_ns, active_pushes; /* when pushes were last seen to go on */
 	uint64_t base;
 	struct anchor_seen seen[DP_LEVELS];
 	uint64_t prev_pushes[DP_MAX_STAT_VCPUS], prev_repeated, prev_unknown;
@@ -320,11 +321,26 @@ static void age_anchors(struct dp_ring *r, uint64_t t_ns)
 	}
 }
 
+/* The guest pushed something since the last look: it was writing, and logged, up to about now. */
+static void see_pushes(struct dp_ring *r, uint64_t t_ns)
+{
+	uint64_t pushes = 0;
+	uint32_t i;
+
+	for (i = 0; i < DP_MAX_STAT_VCPUS && i < r->nvcpus; i++)
+		pushes += __atomic_load_n(&r->skel->bss->vcpu_stats[i].pushes, __ATOMIC_RELAXED);
+	if (pushes != r->active_pushes)
+		r->active_ns = t_ns;
+	r->active_pushes = pushes;
+}
+
 void dp_ring_logging(struct dp_ring *r, bool on, uint64_t t_ns)
 {
 	struct ring_bpf *s = r->skel;
 	uint32_t l, i;
 
+	if (on)
+		see_pushes(r, t_ns);
 	if (on == r->on)
 		return;
 	r->on = on;
@@ -342,9 +358,11 @@ void dp_ring_logging(struct dp_ring *r, bool on, uint64_t t_ns)
 		}
 		return;
 	}
-	/* The anchors end when pushes did, not when that was noticed. */
-	if (s->bss->last_push_ns && s->bss->last_push_ns < t_ns && s->bss->last_push_ns > s->bss->started_ns)
-		t_ns = s->bss->last_push_ns;
+	/* It was noticed late: the anchors end with the last push that was seen, or not much later. */
+	if (r->active_ns < s->bss->last_push_ns)
+		r->active_ns = s->bss->last_push_ns;
+	if (r->active_ns && r->active_ns < t_ns && r->active_ns > s->bss->started_ns)
+		t_ns = r->active_ns;
 	age_anchors(r, t_ns);
 	for (l = 0; l < DP_LEVELS; l++)
 		r->seen[l].open = false;

@@ -8,6 +8,7 @@
 #include "probe/watch_int.h"
 
 #define RING_SYNC_GAP_NS 100000000ull  /* RESETs by a reaper, closer together than this, are one */
+#define PARTIAL_GAP_NS 1000000000ull   /* a GET's last piece was lost */
 #define PEEK_FIRST_NS 10000000ull
 #define PEEK_LONGEST_NS 64000000000ull
 
@@ -154,6 +155,7 @@ static void on_get(struct dp_watch *w, const struct dp_hv_rec *rec, const struct
 	if (!rec->first && w->nsync_keys < 512)
 		w->sync_keys[w->nsync_keys++] = rec->slot;
 	w->sync_open = true;
+	w->sync_partial = !p->last;
 	w->sync_last = p->t_ns;
 	w->sync_tid = rec->tid;
 	dp_watch_note_tid(w, rec->tid);
@@ -198,7 +200,7 @@ static void on_piece(void *ctx, const struct dp_hv_rec *rec)
 
 void dp_watch_read_harvest(struct dp_watch *w)
 {
-	uint64_t lost;
+	uint64_t lost, gap;
 
 	w->reading = true;
 	dp_harvest_read(w->harvest, on_piece, w);
@@ -211,7 +213,9 @@ void dp_watch_read_harvest(struct dp_watch *w)
 		w->harvest_lost = lost;
 		dp_bitlog_lost(w->bitlog, UINT32_MAX);
 	}
-	if (w->sync_open && dp_mono_ns() - w->base_ns > w->sync_last + SYNC_GAP_NS)
+	/* The reader may be so late, and so quick, that it overtakes the copying of a large bitmap. */
+	gap = w->sync_partial ? PARTIAL_GAP_NS : SYNC_GAP_NS;
+	if (w->sync_open && dp_mono_ns() - w->base_ns > w->sync_last + gap)
 		dp_watch_end_sync(w);
 }
 

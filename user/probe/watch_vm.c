@@ -12,7 +12,7 @@
 #include "vm/backing.h"
 
 #define SPARE_SLOT_IDS 64 /* for slots that are plugged in later */
-#define STOPPED_NS 20000000ull
+#define STOPPED_NS 200000000ull /* a VMM may hold a vCPU this long between two KVM_RUNs */
 #define BETWEEN_RUNS_NS 5000000ull
 
 /* log2 of 4K pages in a host page. */

@@ -152,7 +152,7 @@ static void print_curve(struct dp_buf *b, const struct dp_report *r)
 			     dp_fmt_time(t, sizeof(t), r->reach[DP_4K]));
 	dp_text_wrap(
 		b, 2,
-		"a second: the dirty rate, U'(0). What a log shows is what pre-copy will meet, not what an "
+		"a second: the dirty rate, over the first 10 ms. What a log shows is what pre-copy will meet, not what an "
 		"undisturbed guest does.");
 	if (!isnan(r->amp_t))
 		dp_text_wrap(
