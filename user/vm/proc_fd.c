@@ -95,6 +95,7 @@ int proc__scan_fds(struct dp_proc *p, bool stop_at_vm)
 {
 	struct dirent *e;
 	DIR *d;
+	bool denied = false;
 	int err;
 
 	err = proc__opendir(p->dirfd, "fd", &d);
@@ -109,8 +110,11 @@ int proc__scan_fds(struct dp_proc *p, bool stop_at_vm)
 		if (!isdigit((unsigned char)e->d_name[0]))
 			continue;
 		n = readlinkat(dirfd(d), e->d_name, link, sizeof(link) - 1);
-		if (n < 0)
-			continue; /* closed meanwhile */
+		if (n < 0) {
+			/* closed meanwhile; or without CAP_SYS_PTRACE the folder can be read, but no link in it */
+			denied = denied || errno == EACCES || errno == EPERM;
+			continue;
+		}
 		link[n] = '\0';
 		if (!strcmp(link, "anon_inode:kvm-vm")) {
 			int fd = atoi(e->d_name);
@@ -124,7 +128,7 @@ int proc__scan_fds(struct dp_proc *p, bool stop_at_vm)
 		p->blind |= blind_fd(link);
 	}
 	closedir(d);
-	return 0;
+	return denied && !p->nvms ? -EPERM : 0;
 }
 
 int proc__unix_path(const struct dp_proc *p, int fd, struct dp_qmp_addr *out)
