@@ -250,9 +250,9 @@ def wait_for_ready(vmm, log):
 
 
 def follow(vmm, watcher, seconds):
-    """Waits for the guest's end, looking at the watcher near its start and shortly before. Status and CPU seconds."""
+    """Waits for the guest's end, looking at the watcher in its middle and shortly before. Status and CPU seconds."""
     start = time.monotonic()
-    for at in (0.3, 0.95):
+    for at in (0.5, 0.95):
         time.sleep(max(0, start + seconds * at - time.monotonic()))
         watcher.sample()
     deadline = start + seconds + 30
