@@ -499,7 +499,8 @@ int dp_ring_take(struct dp_ring *r, uint32_t set, struct dp_ring_take *out)
 	}
 	set = pick_bits(r, set, out);
 	wait_for_programs();
-	if (r->on)
+	/* A push may have opened the anchors before logging was seen to be on: their ages are in this take. */
+	if (r->on || __atomic_load_n(&r->skel->bss->active, __ATOMIC_RELAXED))
 		age_anchors(r, mono_ns());
 	err = take_ages(r);
 	take_counters(r, out);

@@ -306,9 +306,10 @@ static void follow_run_state(struct dp_watch *w)
 
 	last = last > w->base_ns ? last - w->base_ns : 1;
 	now -= w->base_ns;
-	if (w->kvm.vm.running != 0) {
+	/* A guest that is paced by its VMM is hardly ever seen inside, but it has run since. */
+	if (w->kvm.vm.running != 0 || last > w->stopped_at)
 		w->stopped_at = 0;
-	} else if (!w->stopped_at && now > last + STOPPED_NS) {
+	if (w->kvm.vm.running == 0 && !w->stopped_at && now > last + STOPPED_NS) {
 		w->stopped_at = last;
 		dp_debug("the guest stopped at %.3f s", (double)last / 1e9);
 	}
