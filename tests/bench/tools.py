@@ -16,6 +16,8 @@ import time
 BUILD = os.environ.get("BUILD", "build")
 DPVMM = os.path.join(BUILD, "tests", "dpvmm")
 DIRTYPROF = os.path.join(BUILD, "dirtyprof")
+EMPTY = os.path.join(BUILD, "tests", "bench", "empty.bpf.o")
+HOOK = os.path.join(BUILD, "tests", "bench", "hook")
 LOOPS = os.path.join(BUILD, "tests", "bench", "loops")
 EVENT = "kvm:kvm_dirty_ring_push"
 TICK = os.sysconf("SC_CLK_TCK")
@@ -172,6 +174,21 @@ class Perf(Watcher):
             self.watch.said = os.path.getsize(self.data)
             os.unlink(self.data)
         return self.watch
+
+
+class Empty(Watcher):
+    """A BPF program that does nothing, on the same hook."""
+
+    def __init__(self, _pid, folder):
+        super().__init__([HOOK, EMPTY], os.path.join(folder, "empty.out"))
+
+    def ready(self):
+        deadline = time.monotonic() + 10
+        while not os.path.getsize(self.out):
+            if self.proc.poll() is not None or time.monotonic() > deadline:
+                self.stop()
+                raise BenchError("it cannot be loaded")
+            time.sleep(0.01)
 
 
 class Nothing:
