@@ -560,6 +560,20 @@ bool dp_bitlog_idle(struct dp_bitlog *b, uint64_t t_ns)
 	return known;
 }
 
+void dp_bitlog_ran(struct dp_bitlog *b, uint64_t t_ns)
+{
+	uint64_t u;
+	size_t i;
+
+	for (i = 0; i < b->nslots; i++) {
+		struct slot *s = &b->slots[i];
+
+		for (u = 0; s->d.logging && u < (s->d.nbits + UNIT_PAGES - 1) >> UNIT_SHIFT; u++)
+			if (s->units[u].seen_ns)
+				s->units[u].armed_ns = t_ns;
+	}
+}
+
 uint64_t dp_bitlog_armed_at(const struct dp_bitlog *b)
 {
 	return b->armed_at;

@@ -67,6 +67,9 @@ void dp_bitlog_lost(struct dp_bitlog *b, uint32_t key);
 /* The guest stood still until t_ns: no window begins earlier. False: the state of some slot is not known. */
 bool dp_bitlog_idle(struct dp_bitlog *b, uint64_t t_ns);
 
+/* It began to run after that, at t_ns at the latest: windows under way begin between the two. */
+void dp_bitlog_ran(struct dp_bitlog *b, uint64_t t_ns);
+
 /* When something was re-armed last, or logging began; 0 = never. Peeks are scheduled from it. */
 uint64_t dp_bitlog_armed_at(const struct dp_bitlog *b);
 

@@ -100,6 +100,29 @@ static double half_band(const struct dp_wbin *b, struct dp_wnoise noise)
 	return q * (floor_sd * noise.share + fmax(0.0, sd - floor_sd));
 }
 
+/*
+ * Two points can contradict each other: no concave curve through 0 is below the one and above the other. Left alone, they
+ * would leave no room between the bounds. The one that more armings are behind is believed; of equals neither.
+ */
+static void reconcile(struct dp_bound *p, const struct dp_wbin *b, uint32_t n)
+{
+	uint32_t i, j;
+
+	for (i = 0; i < n; i++) {
+		for (j = 0; j < n; j++) {
+			/* How much larger U may be at j than at i. */
+			double rise = fmax(1.0, p[i].tlo > 0.0 ? p[j].thi / p[i].tlo : 1.0), h = p[i].h, l = p[j].l;
+
+			if (i == j || l <= h * rise)
+				continue;
+			if (b[i].n <= b[j].n)
+				p[i].h = l / rise;
+			if (b[j].n <= b[i].n)
+				p[j].l = h * rise;
+		}
+	}
+}
+
 /* noise.share < 1 gives the band to be used in a sum over regions. 0 or -ENOMEM. */
 int dp_wfit_build(struct dp_wfit *f, const struct dp_wset *s, double cap, struct dp_wnoise noise)
 {
@@ -127,6 +150,7 @@ int dp_wfit_build(struct dp_wfit *f, const struct dp_wset *s, double cap, struct
 		p[i].l = fmax(0.0, p[i].l - half[i]);
 		p[i].h = fmin(cap, p[i].h + half[i]);
 	}
+	reconcile(p, bins, n);
 	if (!err)
 		err = dp_hull_build(&f->band, p, n);
 	if (err)

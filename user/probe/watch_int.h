@@ -64,6 +64,7 @@ struct dp_watch {
 	uint64_t sync_last;
 	uint32_t sync_tid;
 	bool sync_open, want_snapshot;
+	bool idle;                     /* harvest: the guest has not been seen to run yet */
 	bool sync_partial;             /* the latest GET has pieces still to come */
 	uint64_t next_peek, peek_armed, harvest_lost;
 	uint32_t log_tids[16];         /* threads that took or re-armed the log */

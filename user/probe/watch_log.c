@@ -250,8 +250,17 @@ static void peek_stopped(struct dp_watch *w, uint64_t now)
 				return;
 		}
 		w->peek_armed = now;
+		w->idle = true;
 	}
 	w->next_peek = now + PEEK_FIRST_NS;
+}
+
+static void first_run(struct dp_watch *w, uint64_t now)
+{
+	uint64_t last = dp_inspect_last_run_ns(w->inspect);
+
+	w->idle = false;
+	dp_bitlog_ran(w->bitlog, last > w->base_ns && last < now + w->base_ns ? last - w->base_ns : now);
 }
 
 /*
@@ -278,6 +287,8 @@ void dp_watch_peek(struct dp_watch *w)
 		peek_stopped(w, now);
 		return;
 	}
+	if (w->idle)
+		first_run(w, now);
 	took = look_at_log(w, true);
 	now += took;
 	age = now > w->peek_armed ? now - w->peek_armed : 0;
