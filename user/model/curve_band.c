@@ -30,6 +30,8 @@ double dp_student90(double dof)
 	       (tab[i].q - tab[i - 1].q) * (x - tab[i - 1].inv) / (tab[i].inv - tab[i - 1].inv);
 }
 
+#define APART 0.6
+
 static double bin_seconds(uint32_t b)
 {
 	return (double)dp_bin_lo(b) * 1e-9;
@@ -153,7 +155,8 @@ static void majorant(struct dp_hull *h)
 
 /*
  * From a point below the curve at ta < tlo and one above it at tlo, concavity allows no steeper rise after
- * tlo than between the two; from one below it at ta > tlo, no slower rise before tlo.
+ * tlo than between the two; from one below it at ta > tlo, no slower rise before tlo. Points close to each other are not
+ * used: their difference is mostly noise, and of many slopes the one that errs most would win.
  */
 static void slopes(struct dp_hull *h)
 {
@@ -167,9 +170,9 @@ static void slopes(struct dp_hull *h)
 		for (j = 0; j < h->n; j++) {
 			double ta = h->p[j].thi, la = h->p[j].l;
 
-			if (ta < p->tlo)
+			if (ta <= APART * p->tlo)
 				p->right = fmin(p->right, (p->h - la) / (p->tlo - ta));
-			else if (ta > p->tlo)
+			else if (APART * ta >= p->tlo)
 				p->left = fmax(p->left, (la - p->h) / (ta - p->tlo));
 		}
 		p->right = fmax(0.0, p->right);

@@ -69,6 +69,7 @@ struct dp_hull {
 struct dp_wfit {
 	struct dp_hull band, mid;
 	double cap, reach;
+	double far; /* half bands that the points of band are given */
 };
 
 /* How much windows of one length differ, over all regions of a size. */

@@ -10,6 +10,10 @@
 
 #include "model/curve_impl.h"
 
+#define MANY	8    /* points; of more, some err by more than their half band ... */
+#define FAR	1.6  /* ... so that they are given this many where they bound other times */
+#define RARE	4
+#define CLOSE	1.5
 #define ASSUMED 0.05 /* of U: spread assumed while no window was repeated */
 
 /*
@@ -39,6 +43,27 @@ static uint32_t merge(const struct dp_wset *s, struct dp_wbin *out)
 		a->tmax = b->tmax;
 	}
 	return n;
+}
+
+/*
+ * Leaves out lengths that few armings have, close to one that many have: they add noise, and one look at a guest that
+ * was held up would bound the whole curve. Returns the number left.
+ */
+static uint32_t leave_out_rare(struct dp_wbin *b, uint32_t n)
+{
+	uint32_t i, j, k = 0;
+	bool keep[DP_MAX_KNOTS];
+
+	for (i = 0; i < n; i++) {
+		keep[i] = true;
+		for (j = 0; j < n; j++)
+			if (b[j].n >= RARE * b[i].n && b[j].tmax < CLOSE * b[i].tmax && b[i].tmax < CLOSE * b[j].tmax)
+				keep[i] = false;
+	}
+	for (i = 0; i < n; i++)
+		if (keep[i])
+			b[k++] = b[i];
+	return k;
 }
 
 /* Variance of one arming's share of dirty blocks, were blocks independent; never 0 (half a block at least). */
@@ -128,11 +153,11 @@ int dp_wfit_build(struct dp_wfit *f, const struct dp_wset *s, double cap, struct
 {
 	struct dp_bound p[DP_MAX_KNOTS] = { 0 };
 	struct dp_wbin bins[DP_MAX_KNOTS];
-	uint32_t n = merge(s, bins), i;
+	uint32_t n = leave_out_rare(bins, merge(s, bins)), i;
 	double half[DP_MAX_KNOTS];
 	int err;
 
-	*f = (struct dp_wfit){ .cap = cap };
+	*f = (struct dp_wfit){ .cap = cap, .far = n > MANY ? FAR : 1.0 };
 	for (i = 0; i < n; i++) {
 		const struct dp_wbin *b = &bins[i];
 		double u = cap * b->dirty / b->armed;
@@ -147,8 +172,8 @@ int dp_wfit_build(struct dp_wfit *f, const struct dp_wset *s, double cap, struct
 	}
 	err = dp_hull_build(&f->mid, p, n);
 	for (i = 0; i < n; i++) {
-		p[i].l = fmax(0.0, p[i].l - half[i]);
-		p[i].h = fmin(cap, p[i].h + half[i]);
+		p[i].l = fmax(0.0, p[i].l - f->far * half[i]);
+		p[i].h = fmin(cap, p[i].h + f->far * half[i]);
 	}
 	reconcile(p, bins, n);
 	if (!err)
@@ -176,12 +201,12 @@ static double noise_at(const struct dp_wfit *f, double t)
 
 	for (i = 0; i < n && p[i].thi < t; i++)
 		;
-	b = i < n ? (p[i].h - p[i].l) / 2 : (p[n - 1].h - p[n - 1].l) / 2;
+	b = i < n ? (p[i].h - p[i].l) / (2 * f->far) : (p[n - 1].h - p[n - 1].l) / (2 * f->far);
 	if (i == n || p[i].thi <= t)
 		return b;
 	if (!i)
 		return b * t / p[0].thi;
-	a = (p[i - 1].h - p[i - 1].l) / 2;
+	a = (p[i - 1].h - p[i - 1].l) / (2 * f->far);
 	return p[i].thi > p[i - 1].thi ? a + (b - a) * (t - p[i - 1].thi) / (p[i].thi - p[i - 1].thi) : b;
 }
 
