@@ -176,12 +176,12 @@ static int fit(struct dp_session *s)
 }
 
 /*
- * Fitting costs about 1 ms, and up to 40 us a region of 1 GiB on top. To keep dirtyprof below 1 % of a core, a huge VM's
- * curve is not fitted for every line (at 1 TiB every 5 s); syncs may cost more.
+ * Fitting costs about 1 ms, and up to 0.8 ms a region of 1 GiB on top. To keep dirtyprof below 1 % of a core, a large
+ * VM's curve is not fitted for every line; a migration's syncs are few, and may cost more.
  */
 static bool fit_is_due(const struct dp_session *s, bool sync)
 {
-	double gap = sync ? 0.001 * s->nregions : 0.1 + 0.005 * s->nregions;
+	double gap = sync ? 0.001 * s->nregions : 0.1 + 0.08 * (s->nregions - 1.0);
 
 	return s->t1 - s->fit_t >= gap || s->fit_outcome != s->mig.m.outcome;
 }
@@ -276,7 +276,7 @@ int dp_session_add(struct dp_session *s, const struct dp_snapshot *snap)
 	if (!snap->nsyncs && snap->logged_ns && s->mig.m.outcome != DP_MIG_RUNNING &&
 	    snap->reason == DP_TIMER && snap->source != DP_SRC_HARVEST)
 		dp_phase_add(&s->phase, (double)snap->new_blocks[DP_4K], (double)snap->logged_ns * NS);
-	if (snap->nsyncs && fit_is_due(s, true)) {
+	if (snap->nsyncs && fit_is_due(s, s->mig.m.outcome == DP_MIG_RUNNING)) {
 		err = fit(s);
 		if (err)
 			return err;
