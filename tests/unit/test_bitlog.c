@@ -1,0 +1,390 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Roll-ups, the layout of guest memory, and what dirty bitmaps say: against brute force and by hand. */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "model/bitlog.h"
+#include "model/layout.h"
+#include "model/rollup.h"
+
+#define REGION (1u << DP_REGION_SHIFT)
+#define MS     1000000ull
+
+static uint64_t rng_state = 88172645463325252ull;
+
+static uint64_t rng(void)
+{
+	rng_state ^= rng_state << 13;
+	rng_state ^= rng_state >> 7;
+	rng_state ^= rng_state << 17;
+	return rng_state;
+}
+
+static void set(uint64_t *bits, uint64_t i)
+{
+	bits[i / 64] |= 1ull << (i % 64);
+}
+
+static bool get(const uint64_t *bits, uint64_t i)
+{
+	return bits[i / 64] >> (i % 64) & 1;
+}
+
+/* Each size counted block by block, bit by bit. */
+static void rollup_counts_blocks(void **state)
+{
+	uint64_t *bits = calloc(2 * DP_REGION_WORDS, 8), got[DP_SIZES] = { 0 };
+	int i, s;
+
+	for (i = 0; i < 3000; i++)
+		set(bits, rng() % (i % 3 ? 2 * REGION : 9000));
+	dp_rollup(bits, 2 * DP_REGION_WORDS, got);
+	for (s = 0; s < DP_SIZES; s++) {
+		uint64_t block = 1ull << (dp_size_shift((enum dp_size)s) - 12), want = 0, b, p;
+
+		for (b = 0; b < 2 * REGION; b += block) {
+			for (p = b; p < b + block && !get(bits, p); p++)
+				;
+			want += p < b + block;
+		}
+		assert_int_equal(got[s], want);
+	}
+	assert_int_equal(dp_popcount(bits, 2 * DP_REGION_WORDS), got[DP_4K]);
+	free(bits);
+	(void)state;
+}
+
+/* Shifted OR against bit by bit, at every alignment. */
+static void bits_or_at_any_place(void **state)
+{
+	uint64_t src[4], got[8], want[8], i, at, n;
+
+	for (at = 0; at < 130; at++) {
+		n = 1 + rng() % 256;
+		memset(got, 0, sizeof(got));
+		memset(want, 0, sizeof(want));
+		for (i = 0; i < 4; i++)
+			src[i] = rng();
+		dp_bits_or(got, at, src, n);
+		for (i = 0; i < n; i++)
+			if (get(src, i))
+				set(want, at + i);
+		assert_memory_equal(got, want, sizeof(got));
+	}
+	(void)state;
+}
+
+static void merge_counts_what_is_new(void **state)
+{
+	uint64_t a[3] = { 0xff, 0, 1 }, b[3] = { 0xf0f, 1ull << 63, 1 };
+
+	assert_int_equal(dp_bits_merge(a, b, 3), 4 + 1);
+	assert_int_equal(a[0], 0xfff);
+	dp_bits_clear(a, 3);
+	assert_int_equal(a[0] | a[1] | a[2], 0);
+	(void)state;
+}
+
+/* A PC's slots: low memory in pieces, a hole below 4 GiB, memory above it, SMRAM seen twice. */
+static void layout_of_a_pc(void **state)
+{
+	const struct dp_extent e[] = {
+		{ .gfn = 0x100000, .npages = 2 * REGION },	/* 4 GiB to 6 GiB */
+		{ .gfn = 0x100, .npages = 0xc0000 - 0x100 },	/* 1 MiB to 3 GiB */
+		{ .gfn = 0, .npages = 0xa0 },
+		{ .gfn = 0, .npages = 0xa0 },			/* the other address space */
+	};
+	struct dp_layout l;
+	uint64_t pages[5], blocks[DP_SIZES];
+
+	assert_int_equal(dp_layout_build(&l, e, 4), 0);
+	assert_int_equal(l.nregions, 5); /* 0, 1, 2 GiB; 4 and 5 GiB */
+	assert_int_equal(dp_layout_index(&l, 5), 5);
+	assert_int_equal(dp_layout_index(&l, 0xbffff), 3 * REGION - 1);
+	assert_int_equal(dp_layout_index(&l, 0x100000), 3 * REGION);
+	assert_int_equal(dp_layout_index(&l, 0xc0000), DP_INDEX_NONE);
+	assert_true(dp_layout_covers(&l, 0x100000, 2 * REGION));
+	assert_false(dp_layout_covers(&l, 0xbffff, 2));
+	dp_layout_count(&l, e, 4, pages, blocks);
+	assert_int_equal(pages[0], 0xa0 + REGION - 0x100);
+	assert_int_equal(pages[1], REGION);
+	assert_int_equal(blocks[DP_4K], 0xa0 + 0xc0000 - 0x100 + 2 * REGION);
+	assert_int_equal(blocks[DP_1G], 5);
+	assert_int_equal(blocks[DP_2M], 5 * 512); /* both pieces of low memory lie in one */
+	assert_int_equal(blocks[DP_64K], 0xa0 / 16 + (0xc0000 - 0x100) / 16 + 2 * REGION / 16);
+	dp_layout_free(&l);
+	(void)state;
+}
+
+static void layout_refuses_nonsense(void **state)
+{
+	const struct dp_extent wraps = { .gfn = UINT64_MAX - 1, .npages = 5 },
+			       huge = { .gfn = 0, .npages = (uint64_t)REGION * (DP_REGIONS_MAX + 1) };
+	struct dp_layout l;
+
+	assert_int_equal(dp_layout_build(&l, &wraps, 1), -EINVAL);
+	assert_int_equal(dp_layout_build(&l, &huge, 1), -E2BIG);
+	(void)state;
+}
+
+/* --- bitmaps: one slot of 1024 pages, key 7 --- */
+
+#define N 1024
+
+struct fix {
+	struct dp_bitlog *b;
+	uint64_t bits[N / 64];
+	unsigned int shift;
+};
+
+static void open_log(struct fix *f, uint32_t manual, bool exact, uint64_t t)
+{
+	struct dp_bitlog_slot s;
+
+	memset(&s, 0, sizeof(s));
+	s.key = 7;
+	s.nbits = N;
+	s.shift = f->shift;
+	s.logging = true;
+	f->b = dp_bitlog_new(1, manual);
+	assert_non_null(f->b);
+	assert_int_equal(dp_bitlog_slots(f->b, &s, 1, t, exact), 0);
+	memset(f->bits, 0, sizeof(f->bits));
+}
+
+static struct dp_bitlog_piece piece(struct fix *f, uint64_t t)
+{
+	return (struct dp_bitlog_piece){ .key = 7, .t_ns = t, .n = N, .bits = f->bits, .last = true };
+}
+
+static struct dp_sync get_at(struct fix *f, uint64_t t)
+{
+	struct dp_bitlog_piece p = piece(f, t);
+	struct dp_sync s;
+
+	assert_int_equal(dp_bitlog_get(f->b, &p), 0);
+	assert_true(dp_bitlog_end_sync(f->b, &s));
+	return s;
+}
+
+static void clear_at(struct fix *f, uint64_t t)
+{
+	struct dp_bitlog_piece p = piece(f, t);
+
+	assert_int_equal(dp_bitlog_clear(f->b, &p), 0);
+}
+
+/* The windows at 4K since the last call. */
+static uint32_t windows(struct fix *f, struct dp_window *out, uint32_t room)
+{
+	uint32_t n, i, k = 0;
+	const struct dp_window *w = dp_bitlog_windows(f->b, &n);
+
+	for (i = 0; i < n; i++)
+		if (w[i].size == DP_4K && k < room)
+			out[k++] = w[i];
+	dp_bitlog_take_windows(f->b);
+	return k;
+}
+
+static void fill(struct fix *f, unsigned int from, unsigned int n)
+{
+	while (n--)
+		set(f->bits, from++);
+}
+
+/* Without manual protect GET re-arms: each window is the time between two GETs. */
+static void get_clears(void **state)
+{
+	struct fix f = { 0 };
+	struct dp_window w[4];
+	struct dp_sync s;
+
+	open_log(&f, 0, true, 100 * MS);
+	fill(&f, 0, 7);
+	s = get_at(&f, 300 * MS);
+	assert_int_equal(s.new_pages, 7);
+	assert_int_equal(windows(&f, w, 4), 1);
+	assert_int_equal(w[0].t_lo_ns, 200 * MS);
+	assert_int_equal(w[0].t_hi_ns, 200 * MS);
+	assert_int_equal(w[0].armed, N);
+	assert_int_equal(w[0].dirty, 7);
+	s = get_at(&f, 350 * MS);
+	assert_int_equal(s.new_pages, 7); /* re-armed, and written again */
+	assert_int_equal(s.since_ns, 50 * MS);
+	assert_int_equal(windows(&f, w, 4), 1);
+	assert_int_equal(w[0].t_hi_ns, 50 * MS);
+	dp_bitlog_free(f.b);
+	(void)state;
+}
+
+/* With it a page that was reported counts again only after its CLEAR, and windows begin there. */
+static void clear_rearms(void **state)
+{
+	struct fix f = { 0 };
+	struct dp_window w[4];
+
+	open_log(&f, 1, true, 0);
+	fill(&f, 0, 10);
+	assert_int_equal(get_at(&f, 100 * MS).new_pages, 10);
+	windows(&f, w, 4);
+	fill(&f, 10, 5); /* the ten are still set: nobody cleared them */
+	assert_int_equal(get_at(&f, 200 * MS).new_pages, 5);
+	windows(&f, w, 4);
+	clear_at(&f, 250 * MS);
+	memset(f.bits, 0, sizeof(f.bits));
+	fill(&f, 0, 3);
+	assert_int_equal(get_at(&f, 400 * MS).new_pages, 3);
+	assert_int_equal(windows(&f, w, 4), 1);
+	assert_int_equal(w[0].t_lo_ns, 150 * MS); /* since the CLEAR */
+	assert_int_equal(w[0].t_hi_ns, 200 * MS); /* pages clean at the GET before: since that */
+	assert_int_equal(w[0].armed, N);
+	dp_bitlog_free(f.b);
+	(void)state;
+}
+
+/* The all-ones answer after INITIALLY_SET is no dirty page. */
+static void initially_set_is_left_out(void **state)
+{
+	struct fix f = { 0 };
+	struct dp_window w[4];
+	struct dp_sync s;
+
+	open_log(&f, 3, true, 0);
+	fill(&f, 0, N);
+	s = get_at(&f, 10 * MS);
+	assert_int_equal(s.new_pages, 0);
+	assert_int_equal(s.reported_pages, N);
+	assert_true(s.initial);
+	assert_int_equal(windows(&f, w, 4), 0);
+	clear_at(&f, 20 * MS);
+	memset(f.bits, 0, sizeof(f.bits));
+	fill(&f, 100, 13);
+	s = get_at(&f, 120 * MS);
+	assert_int_equal(s.new_pages, 13);
+	assert_false(s.initial);
+	assert_int_equal(windows(&f, w, 4), 1);
+	assert_int_equal(w[0].t_lo_ns, 100 * MS);
+	assert_int_equal(w[0].t_hi_ns, 100 * MS);
+	dp_bitlog_free(f.b);
+	(void)state;
+}
+
+/* A look in between sees what is dirty so far, and changes nothing. */
+static void peeks_change_nothing(void **state)
+{
+	struct fix f = { 0 };
+	struct dp_bitlog_piece p;
+	struct dp_window w[4];
+
+	open_log(&f, 0, true, 10 * MS);
+	fill(&f, 0, 4);
+	p = piece(&f, 30 * MS);
+	assert_int_equal(dp_bitlog_peek(f.b, &p), 0);
+	dp_bitlog_end_peek(f.b);
+	assert_int_equal(windows(&f, w, 4), 1);
+	assert_true(w[0].peek);
+	assert_int_equal(w[0].dirty, 4);
+	assert_int_equal(w[0].t_lo_ns, 20 * MS);
+	fill(&f, 4, 2);
+	assert_int_equal(get_at(&f, 60 * MS).new_pages, 6);
+	dp_bitlog_free(f.b);
+	(void)state;
+}
+
+/* Attached in the middle of logging: what is set at first is of unknown age; what is clean is armed. */
+static void attached_in_the_middle(void **state)
+{
+	struct fix f = { 0 };
+	struct dp_bitlog_piece p;
+	struct dp_window w[4];
+
+	open_log(&f, 1, false, 500 * MS);
+	fill(&f, 0, 20);
+	p = piece(&f, 500 * MS);
+	assert_int_equal(dp_bitlog_peek(f.b, &p), 0);
+	dp_bitlog_end_peek(f.b);
+	assert_int_equal(windows(&f, w, 4), 0);
+	fill(&f, 20, 3);
+	assert_int_equal(get_at(&f, 600 * MS).new_pages, 3);
+	dp_bitlog_free(f.b);
+	(void)state;
+}
+
+/* A lost piece makes the slot unknown until its next GET: a window less, never a wrong one. */
+static void lost_pieces_give_no_window(void **state)
+{
+	struct fix f = { 0 };
+	struct dp_window w[4];
+
+	open_log(&f, 0, true, 0);
+	get_at(&f, 100 * MS);
+	windows(&f, w, 4);
+	dp_bitlog_lost(f.b, UINT32_MAX);
+	fill(&f, 0, 9);
+	get_at(&f, 200 * MS);
+	assert_int_equal(windows(&f, w, 4), 0);
+	get_at(&f, 300 * MS);
+	assert_int_equal(windows(&f, w, 4), 1);
+	assert_int_equal(w[0].dirty, 9);
+	dp_bitlog_free(f.b);
+	(void)state;
+}
+
+/* A host page of 64K: one bit is 16 pages of 4K, and one block of 64K. */
+static void bits_of_64k(void **state)
+{
+	struct fix f = { .shift = 4 };
+	struct dp_sync s;
+
+	open_log(&f, 0, true, 0);
+	fill(&f, 3, 1);
+	fill(&f, 900, 2);
+	s = get_at(&f, 100 * MS);
+	assert_int_equal(s.new_pages, 3 * 16);
+	assert_int_equal(s.new_blocks[DP_64K], 3);
+	assert_int_equal(s.new_blocks[DP_2M], 2);
+	dp_bitlog_free(f.b);
+	(void)state;
+}
+
+static void bad_pieces_are_refused(void **state)
+{
+	struct fix f = { 0 };
+	struct dp_bitlog_piece p;
+
+	open_log(&f, 0, true, 0);
+	p = piece(&f, 1);
+	p.key = 8;
+	assert_int_equal(dp_bitlog_get(f.b, &p), -ENOENT);
+	p = piece(&f, 1);
+	p.first = 1;
+	assert_int_equal(dp_bitlog_get(f.b, &p), -ENOENT);
+	p = piece(&f, 1);
+	p.n = N + 1;
+	assert_int_equal(dp_bitlog_get(f.b, &p), -ENOENT);
+	dp_bitlog_free(f.b);
+	(void)state;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(rollup_counts_blocks),	     cmocka_unit_test(bits_or_at_any_place),
+		cmocka_unit_test(merge_counts_what_is_new),  cmocka_unit_test(layout_of_a_pc),
+		cmocka_unit_test(layout_refuses_nonsense),   cmocka_unit_test(get_clears),
+		cmocka_unit_test(clear_rearms),		     cmocka_unit_test(initially_set_is_left_out),
+		cmocka_unit_test(peeks_change_nothing),	     cmocka_unit_test(attached_in_the_middle),
+		cmocka_unit_test(lost_pieces_give_no_window), cmocka_unit_test(bits_of_64k),
+		cmocka_unit_test(bad_pieces_are_refused),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
