@@ -125,13 +125,14 @@ int dp_watch_open(const struct dp_watch_opts *o, struct dp_watch **out, char *ms
 	w->iv.windows.size = sizeof(struct dp_window);
 	w->iv.syncs.size = sizeof(struct dp_sync);
 	w->base_ns = dp_mono_ns();
+	dp_watch_note_files(w);
 	err = open_all(w, msg, len);
 	if (err) {
 		dp_watch_close(w);
 		return err;
 	}
 	/* The session's clock starts when everything is attached. */
-	w->base_ns = dp_mono_ns();
+	w->base_ns = w->stats_off = dp_mono_ns();
 	w->nrecs = 0; /* what logs already is news to the source */
 	err = dp_watch_refresh(w, w->base_ns, false);
 	if (err) {

@@ -74,6 +74,7 @@ struct dp_watch {
 	double zero_share;
 	/* own cost */
 	int stats_fd;
+	uint64_t file_bytes;           /* file pages (program, libraries) before any map was mapped */
 	uint64_t stats_on, stats_off, stats_runs, stats_ns, stats_copy, copy_seen;
 	uint64_t bpf_runs, bpf_ns, cpu_ns;
 	uint32_t seq;
@@ -99,6 +100,7 @@ void dp_watch_end_sync(struct dp_watch *w);
 void dp_watch_peek(struct dp_watch *w);
 
 /* watch_self.c */
+void dp_watch_note_files(struct dp_watch *w);
 void dp_watch_sample_cost(struct dp_watch *w);
 void dp_watch_self(struct dp_watch *w, struct dp_self *self);
 

@@ -14,6 +14,7 @@
 #include "probe/watch_int.h"
 
 #define STATS_ON_NS 50000000ull
+#define STATS_FIRST_NS 200000000ull
 #define STATS_OFF_NS 1950000000ull
 
 static void all_stats(const struct dp_watch *w, uint64_t *runs, uint64_t *ns, uint64_t *maps)
@@ -38,7 +39,8 @@ void dp_watch_sample_cost(struct dp_watch *w)
 	uint64_t now = dp_mono_ns(), runs, ns, maps, scale;
 
 	if (w->stats_fd < 0) {
-		if (now < w->stats_off + STATS_OFF_NS)
+		/* The first one early, for short runs. */
+		if (now < w->stats_off + (w->stats_on ? STATS_OFF_NS : STATS_FIRST_NS))
 			return;
 		w->stats_fd = bpf_enable_stats(BPF_STATS_RUN_TIME);
 		if (w->stats_fd < 0) {
@@ -67,24 +69,35 @@ void dp_watch_sample_cost(struct dp_watch *w)
 	w->stats_off = now;
 }
 
-/* Resident bytes of this process that are its own, and what the kernel holds for its maps. */
-static uint64_t resident(uint64_t map_bytes)
+/* A line of /proc/self/status in bytes. */
+static uint64_t status_bytes(const char *field)
 {
-	unsigned long long anon = 0, file = 0, v;
+	unsigned long long kb = 0;
+	size_t n = strlen(field);
 	char line[128];
 	FILE *f = fopen("/proc/self/status", "re");
 
 	if (!f)
-		return map_bytes;
-	while (fgets(line, sizeof(line), f)) {
-		if (sscanf(line, "RssAnon: %llu", &v) == 1)
-			anon = v;
-		if (sscanf(line, "RssFile: %llu", &v) == 1)
-			file = v;
-	}
+		return 0;
+	while (fgets(line, sizeof(line), f))
+		if (!strncmp(line, field, n) && sscanf(line + n, ": %llu", &kb) == 1)
+			break;
 	fclose(f);
-	/* Mapped maps are file pages of this process: do not count them twice. */
-	return anon * 1024 + map_bytes + (file * 1024 > map_bytes ? file * 1024 - map_bytes : 0);
+	return kb * 1024;
+}
+
+void dp_watch_note_files(struct dp_watch *w)
+{
+	w->file_bytes = status_bytes("RssFile");
+}
+
+/*
+ * Resident bytes of this process that are its own, and what the kernel holds for its maps. Mapped maps show as
+ * file pages of the process, a ring buffer even twice: of those only what was there before the maps counts.
+ */
+static uint64_t resident(const struct dp_watch *w, uint64_t map_bytes)
+{
+	return status_bytes("RssAnon") + w->file_bytes + map_bytes;
 }
 
 void dp_watch_self(struct dp_watch *w, struct dp_self *self)
@@ -104,7 +117,7 @@ void dp_watch_self(struct dp_watch *w, struct dp_self *self)
 	      (uint64_t)(ru.ru_utime.tv_usec + ru.ru_stime.tv_usec) * 1000ull;
 	self->user_ns = w->cpu_ns ? cpu - w->cpu_ns : 0;
 	w->cpu_ns = cpu;
-	self->rss_bytes = resident(maps);
+	self->rss_bytes = resident(w, maps);
 	self->lost = w->iv.lost;
 	self->unknown = w->iv.unknown;
 	self->repeated = w->iv.repeated;
