@@ -153,10 +153,11 @@ int dp_wfit_build(struct dp_wfit *f, const struct dp_wset *s, double cap, struct
 {
 	struct dp_bound p[DP_MAX_KNOTS] = { 0 };
 	struct dp_wbin bins[DP_MAX_KNOTS];
-	uint32_t n = leave_out_rare(bins, merge(s, bins)), i;
+	uint32_t n = merge(s, bins), i;
 	double half[DP_MAX_KNOTS];
 	int err;
 
+	n = leave_out_rare(bins, n);
 	*f = (struct dp_wfit){ .cap = cap, .far = n > MANY ? FAR : 1.0 };
 	for (i = 0; i < n; i++) {
 		const struct dp_wbin *b = &bins[i];
@@ -210,6 +211,23 @@ static double noise_at(const struct dp_wfit *f, double t)
 	return p[i].thi > p[i - 1].thi ? a + (b - a) * (t - p[i - 1].thi) / (p[i].thi - p[i - 1].thi) : b;
 }
 
+/* What the next point alone says from above, and the last one from below, with their own half bands. */
+static void bound_by_neighbours(const struct dp_wfit *f, double t, struct dp_est *e)
+{
+	const struct dp_bound *p = f->band.p;
+	uint32_t n = f->band.n, i;
+
+	for (i = 0; i < n && p[i].tlo < t; i++)
+		;
+	if (i < n)
+		e->hi = fmin(e->hi, (p[i].h + p[i].l) / 2 + (p[i].h - p[i].l) / (2 * f->far));
+	for (i = n; i > 0 && p[i - 1].thi > t; i--)
+		;
+	if (i > 0)
+		e->lo = fmax(e->lo, (p[i - 1].h + p[i - 1].l) / 2 - (p[i - 1].h - p[i - 1].l) / (2 * f->far));
+	e->hi = fmax(e->hi, e->lo);
+}
+
 /* The middle is the geometric mean of what the points allow: it passes through them and through 0. */
 struct dp_est dp_wfit_eval(const struct dp_wfit *f, double t)
 {
@@ -225,6 +243,8 @@ struct dp_est dp_wfit_eval(const struct dp_wfit *f, double t)
 	noise = noise_at(f, t);
 	e.lo = fmin(f->cap, dp_hull_lo(&f->band, t));
 	e.hi = fmin(f->cap, dp_hull_hi(&f->band, t));
+	if (f->far > 1.0)
+		bound_by_neighbours(f, t, &e);
 	e.mid = sqrt(dp_hull_lo(&f->mid, t) * fmin(f->cap, dp_hull_hi(&f->mid, t)));
 	e.mid = fmin(e.hi, fmax(e.lo, e.mid));
 	e.lo = fmax(0.0, fmin(e.lo, e.mid - noise));
