@@ -20,14 +20,14 @@ const volatile __u32 targ_slot_ids = 0;
 
 __u64 lost_chunks;
 __u64 gets, clears, peeks;
-__u64 copy_ns;            /* time spent copying: rare and long, so it is not sampled but summed */
+__u64 copy_ns; /* time spent copying: rare and long, so it is not sampled but summed */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(map_flags, BPF_F_MMAPABLE);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, u64);       /* host pages of slot as_id * targ_slot_ids + id; 0 = not tracked */
+	__type(value, u64); /* host pages of slot as_id * targ_slot_ids + id; 0 = not tracked */
 } slot_pages SEC(".maps");
 
 struct {
@@ -35,10 +35,10 @@ struct {
 	__uint(max_entries, 1 << 18);
 } chunks SEC(".maps");
 
-#define KVM_IOC(dir, nr, size) (((dir) << DP_IOC_DIRSHIFT) | ((size) << 16) | (0xAEu << 8) | (nr))
-#define KVM_GET_DIRTY_LOG KVM_IOC(DP_IOC_WRITE, 0x42u, 16u)
-#define KVM_CLEAR_DIRTY_LOG KVM_IOC(DP_IOC_READ | DP_IOC_WRITE, 0xc0u, 24u)
-#define KVM_SET_USER_MEMORY_REGION KVM_IOC(DP_IOC_WRITE, 0x46u, 32u)
+#define KVM_IOC(dir, nr, size)	    (((dir) << DP_IOC_DIRSHIFT) | ((size) << 16) | (0xAEu << 8) | (nr))
+#define KVM_GET_DIRTY_LOG	    KVM_IOC(DP_IOC_WRITE, 0x42u, 16u)
+#define KVM_CLEAR_DIRTY_LOG	    KVM_IOC(DP_IOC_READ | DP_IOC_WRITE, 0xc0u, 24u)
+#define KVM_SET_USER_MEMORY_REGION  KVM_IOC(DP_IOC_WRITE, 0x46u, 32u)
 #define KVM_SET_USER_MEMORY_REGION2 KVM_IOC(DP_IOC_WRITE, 0x49u, 160u)
 
 struct get_arg {
@@ -54,7 +54,7 @@ struct clear_arg {
 
 struct copy {
 	u64 src;
-	u64 first, end;           /* host pages still to copy */
+	u64 first, end; /* host pages still to copy */
 	u64 now;
 	u32 type, slot, tid;
 	bool kernel;
@@ -107,7 +107,8 @@ static long copy_chunk(u32 i, void *data)
 		bpf_ringbuf_discard(rec, BPF_RB_NO_WAKEUP);
 	} else {
 		/* Wake the reader now and then, so that the ring need not hold a huge slot at once. */
-		bpf_ringbuf_submit(rec, (rec->flags & DP_HV_LAST) || !(i & 63) ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+		bpf_ringbuf_submit(rec, (rec->flags & DP_HV_LAST) || !(i & 63) ? BPF_RB_FORCE_WAKEUP
+									       : BPF_RB_NO_WAKEUP);
 	}
 	c->src += DP_CHUNK_PAGES / 8;
 	c->first += n;

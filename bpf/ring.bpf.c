@@ -28,33 +28,33 @@
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile int targ_tgid = 0;
-const volatile __u32 targ_slot_ids = 0;              /* slots map holds this many ids of each address space */
-const volatile __u32 targ_chunks = 0;                /* chunks of one set of bits */
-const volatile __u32 targ_stamp_base[5] = {};        /* first stamp of each size */
-const volatile __u32 targ_sample_shift[5] = {};      /* 1 block in 2^shift is stamped */
+const volatile __u32 targ_slot_ids = 0;		/* slots map holds this many ids of each address space */
+const volatile __u32 targ_chunks = 0;		/* chunks of one set of bits */
+const volatile __u32 targ_stamp_base[5] = {};	/* first stamp of each size */
+const volatile __u32 targ_sample_shift[5] = {}; /* 1 block in 2^shift is stamped */
 const volatile __u32 targ_regions = 0;
 const volatile __u32 targ_vcpus = 1;
 
-__u64 clock_base;                                    /* CLOCK_MONOTONIC, ns, of stamp 0 */
-__u32 cur_bits;                                      /* the set of bits that is written */
-__u32 next_bits;                                     /* a clean set to go on with at a sync; taken by whoever swaps it */
-__u32 closed_bits;                                   /* the set that the RESET under way has closed */
-__u32 nleft;                                         /* pages that the last such RESET left in the rings */
+__u64 clock_base;  /* CLOCK_MONOTONIC, ns, of stamp 0 */
+__u32 cur_bits;	   /* the set of bits that is written */
+__u32 next_bits;   /* a clean set to go on with at a sync; taken by whoever swaps it */
+__u32 closed_bits; /* the set that the RESET under way has closed */
+__u32 nleft;	   /* pages that the last such RESET left in the rings */
 __u32 left[DP_LEFT_MAX];
-__u32 active;                                        /* anchors are open */
-__u64 started_ns;                                    /* when the anchors of this logging were opened first */
-__u64 last_push_ns;                                  /* last push that was not a repetition */
+__u32 active;	    /* anchors are open */
+__u64 started_ns;   /* when the anchors of this logging were opened first */
+__u64 last_push_ns; /* last push that was not a repetition */
 __u64 last_reset_ns;
 __u32 last_reset_tid;
 __u64 resets;
-__u64 last_wake_ns;                                /* user space is woken at most 100 times a second */
-__u32 rearmed;                                     /* stamp of the last RESET of any kind */
-__u32 blind_limit;                                   /* pages: more than this at a RESET is no good anchor */
+__u64 last_wake_ns; /* user space is woken at most 100 times a second */
+__u32 rearmed;	    /* stamp of the last RESET of any kind */
+__u32 blind_limit;  /* pages: more than this at a RESET is no good anchor */
 struct dp_anchor anchors[DP_LEVELS];
 struct dp_vcpu_stat vcpu_stats[DP_MAX_STAT_VCPUS];
-__u32 ring_reset[DP_MAX_STAT_VCPUS];               /* each ring's reset_index at its last RESET */
-__u32 full_seen;                                   /* a ring of this RESET had been full */
-__u32 ring_used[DP_MAX_STAT_VCPUS];                  /* pushed and not yet reset, at each ring's last RESET */
+__u32 ring_reset[DP_MAX_STAT_VCPUS]; /* each ring's reset_index at its last RESET */
+__u32 full_seen;		     /* a ring of this RESET had been full */
+__u32 ring_used[DP_MAX_STAT_VCPUS];  /* pushed and not yet reset, at each ring's last RESET */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -167,7 +167,7 @@ __attribute__((noinline)) int count_levels(u32 row, u32 last, u32 stamp)
 			break;
 		lag = (u64)(u32)(stamp - anchor) << DP_STAMP_SHIFT;
 		if (lag >= DP_LEVEL_NS(l))
-			continue;     /* the anchor has run its length and waits for a RESET */
+			continue; /* the anchor has run its length and waits for a RESET */
 		bin = dp_bin_of(lag);
 		if (bin < DP_BINS)
 			add_one(&h->c[l][anchors[l].opened & 1][bin]);
@@ -448,8 +448,8 @@ int BPF_PROG(reset_btf, struct kvm_dirty_ring *ring)
 		return 0;
 	/* As a number: the verifier lets no typed pointer into list_left. */
 	bpf_probe_read_kernel(&gfns, sizeof(gfns), &ring->dirty_gfns);
-	return on_reset(ring->index, ring->dirty_index - ring->reset_index, ring->reset_index, ring->soft_limit, gfns,
-			ring->size);
+	return on_reset(ring->index, ring->dirty_index - ring->reset_index, ring->reset_index,
+			ring->soft_limit, gfns, ring->size);
 }
 
 SEC("raw_tp/kvm_dirty_ring_reset")

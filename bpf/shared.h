@@ -25,8 +25,8 @@ enum { DP_FD_VM = 1, DP_FD_VCPU = 2 };
 struct dp_fd_rec {
 	__u32 kind;
 	__u32 fd;
-	__u64 kvm;          /* struct kvm * */
-	__u64 vcpu;         /* struct kvm_vcpu *, or 0 */
+	__u64 kvm;  /* struct kvm * */
+	__u64 vcpu; /* struct kvm_vcpu *, or 0 */
 	__u32 vcpu_id;
 	__u32 vcpu_idx;
 };
@@ -46,12 +46,12 @@ struct dp_vm_rec {
 	__u64 mm;
 	__s32 userspace_pid;
 	__u32 created_vcpus;
-	__u32 ring_bytes;   /* dirty_ring_size, 0 = bitmap */
-	__s32 nlogging;     /* nr_memslots_dirty_logging, -1 = this kernel does not count them */
+	__u32 ring_bytes; /* dirty_ring_size, 0 = bitmap */
+	__s32 nlogging;	  /* nr_memslots_dirty_logging, -1 = this kernel does not count them */
 	__u32 naspaces;
-	__u32 nslots;       /* records written */
-	__u32 overflow;     /* slots that found no room */
-	__s32 running;      /* vCPUs inside KVM_RUN; -1 = this kernel does not show it */
+	__u32 nslots;	/* records written */
+	__u32 overflow; /* slots that found no room */
+	__s32 running;	/* vCPUs inside KVM_RUN; -1 = this kernel does not show it */
 };
 _Static_assert(sizeof(struct dp_vm_rec) == 64, "shared layout");
 
@@ -60,16 +60,16 @@ _Static_assert(sizeof(struct dp_vm_rec) == 64, "shared layout");
 
 /* ---- ring.bpf.c ---- */
 
-#define DP_CHUNK_SHIFT 15                      /* pages a chunk of bits covers: 128 MiB of guest */
-#define DP_CHUNK_PAGES (1u << DP_CHUNK_SHIFT)
-#define DP_CHUNK_WORDS (DP_CHUNK_PAGES / 64)
-#define DP_STAMP_SHIFT 12                      /* a stamp counts 4096 ns; 0 = never */
-#define DP_STAMPS 1024                         /* stamps a map element */
+#define DP_CHUNK_SHIFT	  15 /* pages a chunk of bits covers: 128 MiB of guest */
+#define DP_CHUNK_PAGES	  (1u << DP_CHUNK_SHIFT)
+#define DP_CHUNK_WORDS	  (DP_CHUNK_PAGES / 64)
+#define DP_STAMP_SHIFT	  12   /* a stamp counts 4096 ns; 0 = never */
+#define DP_STAMPS	  1024 /* stamps a map element */
 #define DP_MAX_STAT_VCPUS 256
 
-#define DP_BIT_SETS 3u                         /* one is written, one is free to go on with, one is being read */
-#define DP_NO_SET 0xffffffffu
-#define DP_LEFT_MAX 4096u                      /* pages a sync may leave in the rings and be exact */
+#define DP_BIT_SETS 3u /* one is written, one is free to go on with, one is being read */
+#define DP_NO_SET   0xffffffffu
+#define DP_LEFT_MAX 4096u /* pages a sync may leave in the rings and be exact */
 
 struct dp_chunk {
 	__u64 w[DP_CHUNK_WORDS];
@@ -87,32 +87,32 @@ _Static_assert(sizeof(struct dp_hist) % 8 == 0, "mapped as an array");
 
 /* Where a slot's pages are; npages 0 = not tracked. */
 struct dp_ring_slot {
-	__u32 index;                           /* page index of its first page */
-	__u32 npages;                          /* 4K pages */
-	__u32 logging;                         /* it logged when it was last looked at */
-	__u32 shift;                           /* log2 of 4K pages in a host page */
+	__u32 index;   /* page index of its first page */
+	__u32 npages;  /* 4K pages */
+	__u32 logging; /* it logged when it was last looked at */
+	__u32 shift;   /* log2 of 4K pages in a host page */
 };
 
 /* Counters of one vCPU, written only by its own thread: a cache line each, no atomics. */
 struct dp_vcpu_stat {
 	__u64 pushes, repeated, unknown;
-	__u64 tid;                             /* the vCPU's thread, by its last push */
+	__u64 tid; /* the vCPU's thread, by its last push */
 	__u64 pad[4];
 };
 _Static_assert(sizeof(struct dp_vcpu_stat) == 64, "one cache line");
 
 /* A RESET that is no vCPU's. */
 struct dp_reset_note {
-	__u64 t_ns;                            /* CLOCK_MONOTONIC */
+	__u64 t_ns; /* CLOCK_MONOTONIC */
 	__u32 tid;
-	__u32 set;                             /* bits up to this RESET, or DP_NO_SET: no other set was free */
+	__u32 set; /* bits up to this RESET, or DP_NO_SET: no other set was free */
 };
 _Static_assert(sizeof(struct dp_reset_note) == 16, "shared layout");
 
 struct dp_anchor {
 	__u32 stamp;
-	__u32 closed;                          /* anchors of this level that ran their full length */
-	__u64 blind;                           /* sum over anchors opened: pages dirty and not yet re-armed */
+	__u32 closed; /* anchors of this level that ran their full length */
+	__u64 blind;  /* sum over anchors opened: pages dirty and not yet re-armed */
 	__u32 opened;
 	__u32 pad;
 };
@@ -120,16 +120,16 @@ struct dp_anchor {
 /* ---- harvest.bpf.c ---- */
 
 enum { DP_HV_GET = 1, DP_HV_CLEAR = 2, DP_HV_PEEK = 3, DP_HV_SLOTS = 4 };
-#define DP_HV_LAST 1u                          /* flag: the last chunk of this call */
+#define DP_HV_LAST 1u /* flag: the last chunk of this call */
 
 /* A chunk of a slot's bitmap; bits are host pages, first is a multiple of 64. */
 struct dp_hv_rec {
 	__u32 type, flags;
-	__u64 t_ns;                            /* CLOCK_MONOTONIC */
-	__u32 slot;                            /* as_id << 16 | id */
+	__u64 t_ns; /* CLOCK_MONOTONIC */
+	__u32 slot; /* as_id << 16 | id */
 	__u32 tid;
 	__u64 first;
-	__u64 npages;                          /* bits that are valid here */
+	__u64 npages; /* bits that are valid here */
 	struct dp_chunk bits;
 };
 _Static_assert(sizeof(struct dp_hv_rec) == 40 + 4096, "shared layout");
@@ -145,13 +145,14 @@ struct dp_wire_key {
 struct dp_wire_stat {
 	__u64 bytes, sends;
 	__u64 first_ns, last_ns;
-	__u64 busy_ns, busy_bytes;             /* inside bursts: gaps of at most DP_BURST_GAP_NS */
-	__u64 acked, sent, retrans;            /* TCP, the socket's own counters, at the last send */
-	__u64 rate_bytes, rate_us, rates;      /* delivery rate samples that were not application-limited, summed */
-	__u64 rate_max;                        /* the best of them, bytes/s */
-	__u64 app_limited;                     /* samples that were */
-	__u64 before;                          /* TCP: bytes sent before the first send that was seen */
-	__u32 rate_delivered, rate_interval;   /* the last sample seen, so that one counts once */
+	__u64 busy_ns, busy_bytes;  /* inside bursts: gaps of at most DP_BURST_GAP_NS */
+	__u64 acked, sent, retrans; /* TCP, the socket's own counters, at the last send */
+	__u64 rate_bytes, rate_us,
+		rates;	   /* delivery rate samples that were not application-limited, summed */
+	__u64 rate_max;	   /* the best of them, bytes/s */
+	__u64 app_limited; /* samples that were */
+	__u64 before;	   /* TCP: bytes sent before the first send that was seen */
+	__u32 rate_delivered, rate_interval; /* the last sample seen, so that one counts once */
 	__u32 srtt_us, mss;
 	__u16 family, protocol;
 	__u16 dport, pad;

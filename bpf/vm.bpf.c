@@ -12,10 +12,10 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-const volatile int targ_tgid = 0;     /* 0: every process (list) */
+const volatile int targ_tgid = 0; /* 0: every process (list) */
 
 struct dp_vm_rec vm_out;
-__u64 vcpu_ptrs[DP_VCPU_PTRS];        /* written by the loader from what the iterator found */
+__u64 vcpu_ptrs[DP_VCPU_PTRS]; /* written by the loader from what the iterator found */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -97,7 +97,8 @@ static long walk_step(u32 i, void *data)
 			return 1;
 		/* id_hash[bucket].first; hlist_head is one pointer */
 		bpf_probe_read_kernel(&w->node, sizeof(w->node),
-				      (void *)w->slots + bpf_core_field_offset(w->slots->id_hash) + w->bucket * 8);
+				      (void *)w->slots + bpf_core_field_offset(w->slots->id_hash) +
+					      w->bucket * 8);
 		w->bucket++;
 		return 0;
 	}
@@ -127,7 +128,8 @@ static __always_inline void walk_aspace(struct kvm *kvm, u32 as)
 	struct kvm_memslots *slots = NULL;
 	struct walk w = {};
 
-	bpf_probe_read_kernel(&slots, sizeof(slots), (void *)kvm + bpf_core_field_offset(kvm->memslots) + as * 8);
+	bpf_probe_read_kernel(&slots, sizeof(slots),
+			      (void *)kvm + bpf_core_field_offset(kvm->memslots) + as * 8);
 	if (!slots)
 		return;
 	vm_out.generation[as] = BPF_CORE_READ(slots, generation);

@@ -14,7 +14,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
 const volatile int targ_tgid = 0;
 
-__u64 lost_sockets;         /* sends of sockets that found no room in the map */
+__u64 lost_sockets;	   /* sends of sockets that found no room in the map */
 struct dp_wire_stat fresh; /* all zero: what a new entry starts from */
 
 struct {
@@ -24,9 +24,9 @@ struct {
 	__type(value, struct dp_wire_stat);
 } sockets SEC(".maps");
 
-#define AF_UNIX 1
-#define AF_INET 2
-#define AF_INET6 10
+#define AF_UNIX	    1
+#define AF_INET	    2
+#define AF_INET6    10
 #define IPPROTO_TCP 6
 
 static __always_inline struct dp_wire_stat *new_stat(struct dp_wire_key *key, struct sock *sk, u64 now)
@@ -87,7 +87,8 @@ static __always_inline void read_tcp(struct dp_wire_stat *st, struct sock *sk)
 static __always_inline u64 sent_before(struct sock *sk, int ret)
 {
 	struct tcp_sock *tp = (void *)sk;
-	u64 all = BPF_CORE_READ(tp, bytes_acked) + (u32)(BPF_CORE_READ(tp, write_seq) - BPF_CORE_READ(tp, snd_una));
+	u64 all = BPF_CORE_READ(tp, bytes_acked) +
+		  (u32)(BPF_CORE_READ(tp, write_seq) - BPF_CORE_READ(tp, snd_una));
 
 	return all > (u64)ret ? all - ret : 0;
 }

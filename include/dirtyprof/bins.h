@@ -17,12 +17,12 @@
 #define DP_BIN_MIN_SHIFT 16
 #define DP_BIN_MAX_SHIFT 40
 #define DP_BIN_SUB_SHIFT 3
-#define DP_BIN_SUB (1 << DP_BIN_SUB_SHIFT)
-#define DP_BINS (1 + (DP_BIN_MAX_SHIFT - DP_BIN_MIN_SHIFT) * DP_BIN_SUB) /* 193 */
+#define DP_BIN_SUB	 (1 << DP_BIN_SUB_SHIFT)
+#define DP_BINS		 (1 + (DP_BIN_MAX_SHIFT - DP_BIN_MIN_SHIFT) * DP_BIN_SUB) /* 193 */
 
-#define DP_LEVELS 7
-#define DP_LEVEL_SHIFT(l) (28 + 2 * (l))
-#define DP_LEVEL_NS(l) (1ULL << DP_LEVEL_SHIFT(l))
+#define DP_LEVELS	      7
+#define DP_LEVEL_SHIFT(l)     (28 + 2 * (l))
+#define DP_LEVEL_NS(l)	      (1ULL << DP_LEVEL_SHIFT(l))
 #define DP_LEVEL_PERIOD_NS(l) DP_LEVEL_NS(l) /* at least this long between two anchors of a level */
 
 /* floor(log2(v)) of a non-zero value; no builtin, as BPF has no instruction for it. */
@@ -30,12 +30,28 @@ static inline unsigned int dp_log2(unsigned long long v)
 {
 	unsigned int r = 0;
 
-	if (v >> 32) { v >>= 32; r += 32; }
-	if (v >> 16) { v >>= 16; r += 16; }
-	if (v >> 8) { v >>= 8; r += 8; }
-	if (v >> 4) { v >>= 4; r += 4; }
-	if (v >> 2) { v >>= 2; r += 2; }
-	if (v >> 1) r += 1;
+	if (v >> 32) {
+		v >>= 32;
+		r += 32;
+	}
+	if (v >> 16) {
+		v >>= 16;
+		r += 16;
+	}
+	if (v >> 8) {
+		v >>= 8;
+		r += 8;
+	}
+	if (v >> 4) {
+		v >>= 4;
+		r += 4;
+	}
+	if (v >> 2) {
+		v >>= 2;
+		r += 2;
+	}
+	if (v >> 1)
+		r += 1;
 	return r;
 }
 

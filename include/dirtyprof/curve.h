@@ -18,8 +18,8 @@ struct dp_est {
 	double lo, mid, hi;
 };
 
-struct dp_curve *dp_curve_new(void);            /* NULL: out of memory */
-void dp_curve_free(struct dp_curve *c);         /* NULL-safe */
+struct dp_curve *dp_curve_new(void);	/* NULL: out of memory */
+void dp_curve_free(struct dp_curve *c); /* NULL-safe */
 
 /*
  * Adds an interval's observations. The VM's regions and blocks are taken from the snapshot's vm; where the number of regions

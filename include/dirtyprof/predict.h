@@ -8,10 +8,10 @@
 
 #include "dirtyprof/curve.h"
 
-#define DP_WIRE_HEADER 8.0           /* bytes before a normal page (main channel) */
-#define DP_WIRE_HEADER_MULTIFD 10.5  /* multifd packet header, a page's share */
-#define DP_WIRE_ZERO 9.0             /* a zero page: header and flag byte */
-#define DP_MAX_ROUNDS 512            /* rounds kept for showing; a simulation may have more */
+#define DP_WIRE_HEADER	       8.0  /* bytes before a normal page (main channel) */
+#define DP_WIRE_HEADER_MULTIFD 10.5 /* multifd packet header, a page's share */
+#define DP_WIRE_ZERO	       9.0  /* a zero page: header and flag byte */
+#define DP_MAX_ROUNDS	       512  /* rounds kept for showing; a simulation may have more */
 
 enum dp_verdict { DP_UNKNOWN, DP_CONVERGES, DP_BORDERLINE, DP_NEVER };
 
@@ -26,55 +26,57 @@ static inline const char *dp_verdict_name(enum dp_verdict v)
 enum dp_exit_test { DP_EXIT_PRE_9, DP_EXIT_9, DP_EXIT_10_1 };
 
 struct dp_link {
-	struct dp_est rounds;        /* B: bytes/s while pre-copy runs (the cap where there is one); mid <= 0: unknown */
-	struct dp_est switchover;    /* Bs: bytes/s once the guest is stopped: the path's capacity */
-	double exit_bps;             /* bandwidth QEMU's exit test uses (avail-switchover-bandwidth); 0 = rounds */
+	struct dp_est
+		rounds; /* B: bytes/s while pre-copy runs (the cap where there is one); mid <= 0: unknown */
+	struct dp_est switchover; /* Bs: bytes/s once the guest is stopped: the path's capacity */
+	double exit_bps; /* bandwidth QEMU's exit test uses (avail-switchover-bandwidth); 0 = rounds */
 };
 
 struct dp_plan {
-	double pages;                /* N: 4K pages of migratable RAM */
-	double zero_pages;           /* N0 of them, sent as zero pages; 0 if unknown */
-	double wire_page;            /* w: bytes on the wire for a normal page, e.g. 4096 + DP_WIRE_HEADER */
-	double zero_scan_bps;        /* bytes/s at which the migration thread finds zero pages; 0 = free of cost */
-	double limit;                /* L: downtime limit */
-	double fixed;                /* F: fixed part of the downtime */
-	double setup;                /* time before the first round */
+	double pages;	      /* N: 4K pages of migratable RAM */
+	double zero_pages;    /* N0 of them, sent as zero pages; 0 if unknown */
+	double wire_page;     /* w: bytes on the wire for a normal page, e.g. 4096 + DP_WIRE_HEADER */
+	double zero_scan_bps; /* bytes/s at which the migration thread finds zero pages; 0 = free of cost */
+	double limit;	      /* L: downtime limit */
+	double fixed;	      /* F: fixed part of the downtime */
+	double setup;	      /* time before the first round */
 	enum dp_exit_test exit_test;
-	double clear_pages;          /* pages a CLEAR re-arms at a time, just before they are sent (2^18, with
+	double clear_pages; /* pages a CLEAR re-arms at a time, just before they are sent (2^18, with
 	                                manual protect); 0 = all at the sync (GET clears; dirty ring) */
-	double throttle;             /* 0 to < 1: vCPU throttle in force all along */
+	double throttle;    /* 0 to < 1: vCPU throttle in force all along */
 	/* a migration under way: */
 	bool running;
-	double remaining;            /* wire bytes still to send, known at `now` */
-	double elapsed;              /* since it began */
-	double since_sync;           /* since its last sync; dirtied meanwhile is not yet in `remaining` */
+	double remaining;  /* wire bytes still to send, known at `now` */
+	double elapsed;	   /* since it began */
+	double since_sync; /* since its last sync; dirtied meanwhile is not yet in `remaining` */
 };
 
 struct dp_round {
-	double pages;                /* sent in this round */
+	double pages; /* sent in this round */
 	double seconds;
-	double dirtied;              /* pages newly found dirty at the sync that ends it */
+	double dirtied; /* pages newly found dirty at the sync that ends it */
 };
 
 struct dp_prediction {
 	enum dp_verdict verdict;
-	bool mid_converges;          /* what the middle of the band says */
-	struct dp_est stop_now;      /* down if stopped now: remaining / Bs + F */
-	struct dp_est redirty;       /* re-dirty-aware: (rem + U(rem/B)w)/B, with B, no F */
-	struct dp_est floor;         /* downtime cannot go below it: that of a migration at least_limit, F included.
+	bool mid_converges;	/* what the middle of the band says */
+	struct dp_est stop_now; /* down if stopped now: remaining / Bs + F */
+	struct dp_est redirty;	/* re-dirty-aware: (rem + U(rem/B)w)/B, with B, no F */
+	struct dp_est floor; /* downtime cannot go below it: that of a migration at least_limit, F included.
 	                                With a saturated U this is t* B/Bs + F, t* = U(t*) w / B; less where U still
 	                                rises, as a sync comes in the middle of a pass (docs/model.md) */
-	struct dp_est total;         /* start (or now minus elapsed) to end; HUGE_VAL where it never ends */
-	struct dp_est downtime;      /* that the migration then has; HUGE_VAL where never */
-	struct dp_est least_limit;   /* smallest downtime limit that converges; at least 1 ms, QEMU's resolution */
+	struct dp_est total; /* start (or now minus elapsed) to end; HUGE_VAL where it never ends */
+	struct dp_est downtime; /* that the migration then has; HUGE_VAL where never */
+	struct dp_est
+		least_limit; /* smallest downtime limit that converges; at least 1 ms, QEMU's resolution */
 	struct dp_est least_bandwidth; /* smallest B (Bs scaled along if equal) that converges at the limit;
 	                                  HUGE_VAL: none does */
 	struct dp_est least_throttle;  /* smallest vCPU throttle, 0 to 0.99; 1.0 = none suffices */
-	bool helped_by_switchover_bw;  /* capped; never passes B L, but would pass Bs L with avail-switchover-bandwidth */
-	uint32_t nrounds;            /* of the middle, as far as kept in round[]; also where it never ends */
-	struct dp_est rounds;        /* number of them until it ends; HUGE_VAL where never */
+	bool helped_by_switchover_bw; /* capped; never passes B L, but would pass Bs L with avail-switchover-bandwidth */
+	uint32_t nrounds;	      /* of the middle, as far as kept in round[]; also where it never ends */
+	struct dp_est rounds; /* number of them until it ends; HUGE_VAL where never */
 	struct dp_round round[DP_MAX_ROUNDS];
-	double settle_window;        /* borderline: the window, in seconds, whose measurement would settle it; 0 none */
+	double settle_window; /* borderline: the window, in seconds, whose measurement would settle it; 0 none */
 };
 
 /*
@@ -85,17 +87,19 @@ struct dp_prediction {
  * verdict: converges if at least 90 % of the probability does, never if at most 10 %. Between: borderline, or unknown where it
  * hangs on times beyond four times the curve's reach, or where nothing was observed.
  */
-int dp_predict(const struct dp_curve *c, const struct dp_link *link, const struct dp_plan *plan, struct dp_prediction *out);
+int dp_predict(const struct dp_curve *c, const struct dp_link *link, const struct dp_plan *plan,
+	       struct dp_prediction *out);
 
 /* One run of the rounds with a fixed quantile pair: zu, zb in [-1.2816, 1.2816] move U and B inside their bands (z < 0: lower).
  * Returns true if it converges; total and downtime as above (HUGE_VAL if not, also where an argument is out of range). rounds
  * may be NULL, else it has room for DP_MAX_ROUNDS, of which *nrounds are filled. */
-bool dp_simulate(const struct dp_curve *c, const struct dp_link *link, const struct dp_plan *plan, double zu, double zb,
-		 double *total, double *downtime, uint32_t *nrounds, struct dp_round *rounds);
+bool dp_simulate(const struct dp_curve *c, const struct dp_link *link, const struct dp_plan *plan, double zu,
+		 double zb, double *total, double *downtime, uint32_t *nrounds, struct dp_round *rounds);
 
 /* --- the scalar figures of docs/expected-downtime.md; plain arithmetic, milliseconds --- */
-double dp_ms_qemu_2_12(double dirty_pages_per_s, double page_size, double bps);       /* dirty rate / bandwidth */
-double dp_ms_remaining(double remaining_bytes, double bps);                            /* remaining / bandwidth */
-double dp_ms_redirty(double remaining_bytes, double dirty_bytes_per_s, double bps);    /* (rem + rate*rem/bw) / bw */
+double dp_ms_qemu_2_12(double dirty_pages_per_s, double page_size, double bps); /* dirty rate / bandwidth */
+double dp_ms_remaining(double remaining_bytes, double bps);			/* remaining / bandwidth */
+double dp_ms_redirty(double remaining_bytes, double dirty_bytes_per_s,
+		     double bps); /* (rem + rate*rem/bw) / bw */
 
 #endif

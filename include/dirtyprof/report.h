@@ -15,24 +15,24 @@
 #include "dirtyprof/predict.h"
 #include "dirtyprof/snapshot.h"
 
-#define DP_SCHEMA 1           /* of the JSON records; raised when a field changes its meaning or goes away */
-#define DP_TEXT_WIDTH 79      /* no line of text is longer, in bytes */
-#define DP_CURVE_POINTS 37    /* points of U(t) in a report: 100 us to 100 s, six a decade */
-#define DP_POINT_1S 24        /* of them: 1 s */
-#define DP_REPORT_SYNCS 64    /* syncs of a migration that a report keeps: the latest */
+#define DP_SCHEMA	  1  /* of the JSON records; raised when a field changes its meaning or goes away */
+#define DP_TEXT_WIDTH	  79 /* no line of text is longer, in bytes */
+#define DP_CURVE_POINTS	  37 /* points of U(t) in a report: 100 us to 100 s, six a decade */
+#define DP_POINT_1S	  24 /* of them: 1 s */
+#define DP_REPORT_SYNCS	  64 /* syncs of a migration that a report keeps: the latest */
 #define DP_REPORT_WINDOWS 16
-#define DP_NOTES 16
+#define DP_NOTES	  16
 
 /* A growable string. Zero it to start; after an allocation fails `failed` stays set and writing does nothing. */
 struct dp_buf {
-	char *data;           /* NUL-terminated once something was written; NULL before */
+	char *data; /* NUL-terminated once something was written; NULL before */
 	size_t len, cap;
 	bool failed;
 };
 
 void dp_buf_printf(struct dp_buf *b, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 void dp_buf_append(struct dp_buf *b, const char *s, size_t len);
-void dp_buf_reset(struct dp_buf *b);    /* empties it, keeps the memory */
+void dp_buf_reset(struct dp_buf *b); /* empties it, keeps the memory */
 void dp_buf_free(struct dp_buf *b);
 
 /* The VM, as far as reports show it. Strings are valid UTF-8 without control characters. */
@@ -41,47 +41,54 @@ struct dp_subject {
 	char name[DP_NAME_LEN * 2];
 	char qemu_version[DP_NAME_LEN];
 	uint32_t nvcpus;
-	uint64_t ram, logging;          /* bytes of RAM; of it, in slots that log */
-	uint32_t granule;               /* bytes that KVM can tell apart */
+	uint64_t ram, logging; /* bytes of RAM; of it, in slots that log */
+	uint32_t granule;      /* bytes that KVM can tell apart */
 	enum dp_log_mode log_mode;
 	uint32_t ring_entries, manual_protect;
-	struct dp_backing backing;      /* of all RAM slots; the largest hugetlb size where they differ */
-	uint32_t blind;                 /* DP_BLIND_* */
+	struct dp_backing backing; /* of all RAM slots; the largest hugetlb size where they differ */
+	uint32_t blind;		   /* DP_BLIND_* */
 };
 
 /* One measured bandwidth, bytes/s: mid over all, lo and hi the spread of its samples; mid NAN: not known. */
 struct dp_speed {
 	struct dp_est bps;
-	uint32_t samples;               /* stretches of time that it rests on; 0: given, not measured */
+	uint32_t samples; /* stretches of time that it rests on; 0: given, not measured */
 };
 
-enum dp_speed_from { DP_SPEED_NONE, DP_SPEED_OPTION, DP_SPEED_QMP, DP_SPEED_GOODPUT, DP_SPEED_CAP, DP_SPEED_CAPACITY };
-const char *dp_speed_from_name(enum dp_speed_from f);   /* "none", "option", "qmp", "goodput", ... */
+enum dp_speed_from {
+	DP_SPEED_NONE,
+	DP_SPEED_OPTION,
+	DP_SPEED_QMP,
+	DP_SPEED_GOODPUT,
+	DP_SPEED_CAP,
+	DP_SPEED_CAPACITY
+};
+const char *dp_speed_from_name(enum dp_speed_from f); /* "none", "option", "qmp", "goodput", ... */
 
 struct dp_speeds {
-	struct dp_speed goodput;        /* bytes that arrived, over the time that the migration was on */
-	struct dp_speed cap;            /* QEMU's max-bandwidth: told by QMP, or seen in the burst cadence */
-	struct dp_speed capacity;       /* the path's own: the rate within bursts */
-	bool capped;                    /* cap is what holds the rounds back */
+	struct dp_speed goodput;  /* bytes that arrived, over the time that the migration was on */
+	struct dp_speed cap;	  /* QEMU's max-bandwidth: told by QMP, or seen in the burst cadence */
+	struct dp_speed capacity; /* the path's own: the rate within bursts */
+	bool capped;		  /* cap is what holds the rounds back */
 	struct dp_est rounds, switchover; /* what the prediction used; mid NAN: none */
 	enum dp_speed_from rounds_from, switchover_from;
 };
 
 /* One sync of the dirty log. */
 struct dp_sync_report {
-	uint32_t number;                /* of all syncs so far, from 1 */
-	uint32_t round;                 /* migration: the round that it ends, from 1; 0: setup, or no migration */
-	double t;                       /* since attaching */
-	double since;                   /* since the previous sync; NAN unknown */
+	uint32_t number; /* of all syncs so far, from 1 */
+	uint32_t round;	 /* migration: the round that it ends, from 1; 0: setup, or no migration */
+	double t;	 /* since attaching */
+	double since;	 /* since the previous sync; NAN unknown */
 	bool by_migration, initial;
 	uint64_t new_blocks[DP_SIZES];
 	uint64_t reported_pages;
-	double sent;                    /* bytes since the previous sync; NAN outside a migration */
-	double remaining;               /* bytes after it; NAN unknown */
+	double sent;	  /* bytes since the previous sync; NAN outside a migration */
+	double remaining; /* bytes after it; NAN unknown */
 	/* predicted at this sync; NAN where unknown */
 	enum dp_verdict verdict;
 	struct dp_est stop_now, redirty, total, downtime;
-	double rounds;                  /* the whole migration's, rounds already seen included */
+	double rounds; /* the whole migration's, rounds already seen included */
 };
 
 enum dp_outcome { DP_MIG_NONE, DP_MIG_RUNNING, DP_MIG_DONE, DP_MIG_CANCELLED };
@@ -90,45 +97,46 @@ const char *dp_outcome_name(enum dp_outcome o);
 /* The migration under way, or the last one. */
 struct dp_migration {
 	enum dp_outcome outcome;
-	double start;                   /* since attaching */
-	double elapsed;                 /* so far, or in all */
+	double start;	/* since attaching */
+	double elapsed; /* so far, or in all */
 	uint32_t channels;
 	bool multifd, tcp;
-	uint32_t rounds;                /* ended so far */
-	double sent;                    /* bytes */
-	double remaining;               /* bytes; NAN unknown */
-	bool remaining_known;           /* false: an upper bound, as the share of zero pages is not known */
-	bool remaining_qmp;             /* QEMU said so, else the model */
-	bool qmp;                       /* total and downtime come from QEMU */
-	double total, downtime;         /* what happened; NAN while running. Without QMP downtime is from the guest's last
+	uint32_t rounds;      /* ended so far */
+	double sent;	      /* bytes */
+	double remaining;     /* bytes; NAN unknown */
+	bool remaining_known; /* false: an upper bound, as the share of zero pages is not known */
+	bool remaining_qmp;   /* QEMU said so, else the model */
+	bool qmp;	      /* total and downtime come from QEMU */
+	double total,
+		downtime; /* what happened; NAN while running. Without QMP downtime is from the guest's last
 	                                   instruction here to the last byte sent: a lower bound */
 	/* predicted before it began; before_known false: nothing was known then */
 	bool before_known;
 	enum dp_verdict before_verdict;
 	struct dp_est before_total, before_downtime;
 	double before_rounds;
-	uint32_t nsyncs;                /* kept in syncs[] */
-	uint32_t dropped_syncs;         /* earlier ones that are not */
+	uint32_t nsyncs;	/* kept in syncs[] */
+	uint32_t dropped_syncs; /* earlier ones that are not */
 	struct dp_sync_report syncs[DP_REPORT_SYNCS];
 };
 
 /* Advice and cautions. value and value2 are what the text says, in base units; NAN where there is none. */
 enum dp_note_kind {
-	DP_NOTE_RAISE_LIMIT,            /* value: least downtime limit, s */
-	DP_NOTE_NEED_BANDWIDTH,         /* value: least bandwidth, bytes/s */
-	DP_NOTE_NEED_THROTTLE,          /* value: least throttle, ratio */
-	DP_NOTE_THROTTLE_FAILS,         /* no throttle suffices */
-	DP_NOTE_SWITCHOVER_BW,          /* value: avail-switchover-bandwidth to set, bytes/s */
-	DP_NOTE_RAISE_CAP,              /* value: the cap, value2: the path's capacity, bytes/s */
-	DP_NOTE_HUGE_GRANULE,           /* value: granule, bytes; value2: its amplification, NAN unknown */
-	DP_NOTE_POSTCOPY,               /* value: the floor, s */
-	DP_NOTE_SETTLE_WINDOW,          /* value: the window whose measurement would settle it, s */
-	DP_NOTE_NO_BANDWIDTH,           /* no bandwidth known: --bandwidth */
-	DP_NOTE_CAP_UNKNOWN,            /* value: QEMU's default max-bandwidth, bytes/s; what is set is not known */
-	DP_NOTE_PHASE,                  /* value: earlier, value2: recent new pages a second */
-	DP_NOTE_SHORT_REACH,            /* value: longest lag seen, value2: lag that the prediction needed, s */
-	DP_NOTE_LOST,                   /* value: events that could not be kept */
-	DP_NOTE_ZERO_UNKNOWN,           /* the share of zero pages is not known: times are upper bounds */
+	DP_NOTE_RAISE_LIMIT,	/* value: least downtime limit, s */
+	DP_NOTE_NEED_BANDWIDTH, /* value: least bandwidth, bytes/s */
+	DP_NOTE_NEED_THROTTLE,	/* value: least throttle, ratio */
+	DP_NOTE_THROTTLE_FAILS, /* no throttle suffices */
+	DP_NOTE_SWITCHOVER_BW,	/* value: avail-switchover-bandwidth to set, bytes/s */
+	DP_NOTE_RAISE_CAP,	/* value: the cap, value2: the path's capacity, bytes/s */
+	DP_NOTE_HUGE_GRANULE,	/* value: granule, bytes; value2: its amplification, NAN unknown */
+	DP_NOTE_POSTCOPY,	/* value: the floor, s */
+	DP_NOTE_SETTLE_WINDOW,	/* value: the window whose measurement would settle it, s */
+	DP_NOTE_NO_BANDWIDTH,	/* no bandwidth known: --bandwidth */
+	DP_NOTE_CAP_UNKNOWN,	/* value: QEMU's default max-bandwidth, bytes/s; what is set is not known */
+	DP_NOTE_PHASE,		/* value: earlier, value2: recent new pages a second */
+	DP_NOTE_SHORT_REACH,	/* value: longest lag seen, value2: lag that the prediction needed, s */
+	DP_NOTE_LOST,		/* value: events that could not be kept */
+	DP_NOTE_ZERO_UNKNOWN,	/* the share of zero pages is not known: times are upper bounds */
 	DP_NOTE_KINDS
 };
 const char *dp_note_name(enum dp_note_kind k);
@@ -141,64 +149,64 @@ struct dp_note {
 enum dp_report_kind { DP_REPORT_START, DP_REPORT_INTERVAL, DP_REPORT_SYNC, DP_REPORT_FINAL };
 
 /* What is assumed, not measured or told. */
-#define DP_ASSUMED_LIMIT (1u << 0)
-#define DP_ASSUMED_FIXED (1u << 1)
-#define DP_ASSUMED_SETUP (1u << 2)
-#define DP_ASSUMED_EXIT (1u << 3)      /* QEMU's version is not known */
-#define DP_ASSUMED_SWITCHOVER (1u << 4)/* the path at switchover is taken to be as fast as in the rounds */
-#define DP_ASSUMED_SCAN (1u << 5)      /* finding zero pages costs nothing */
+#define DP_ASSUMED_LIMIT      (1u << 0)
+#define DP_ASSUMED_FIXED      (1u << 1)
+#define DP_ASSUMED_SETUP      (1u << 2)
+#define DP_ASSUMED_EXIT	      (1u << 3) /* QEMU's version is not known */
+#define DP_ASSUMED_SWITCHOVER (1u << 4) /* the path at switchover is taken to be as fast as in the rounds */
+#define DP_ASSUMED_SCAN	      (1u << 5) /* finding zero pages costs nothing */
 
 struct dp_report {
 	enum dp_report_kind kind;
-	uint32_t seq;                   /* of the snapshot */
+	uint32_t seq; /* of the snapshot */
 	int64_t wall_us;
-	double t;                       /* since attaching, at the end of this interval */
+	double t; /* since attaching, at the end of this interval */
 	struct dp_subject vm;
 	enum dp_source source;
 	char hook[DP_NAME_LEN * 2];
 	char started_by[DP_NAME_LEN * 2]; /* what dirtyprof did to switch logging on; "" nothing */
 	char command[512];
-	double every;                   /* s; 0: no regular lines */
+	double every; /* s; 0: no regular lines */
 
 	/* since the last line; FINAL: over all */
-	double span, logged;            /* s; of it, while RAM was logged */
-	uint64_t new_blocks[DP_SIZES];  /* first dirtied since re-arming: not a rate */
-	uint64_t total_blocks[DP_SIZES];/* the same, so far */
-	uint64_t seen;                  /* bytes of distinct 4K pages dirtied so far */
-	bool logging;                   /* now */
-	bool logging_changed;           /* since the last line */
+	double span, logged;		 /* s; of it, while RAM was logged */
+	uint64_t new_blocks[DP_SIZES];	 /* first dirtied since re-arming: not a rate */
+	uint64_t total_blocks[DP_SIZES]; /* the same, so far */
+	uint64_t seen;			 /* bytes of distinct 4K pages dirtied so far */
+	bool logging;			 /* now */
+	bool logging_changed;		 /* since the last line */
 	bool ever_logged;
-	double sent, acked;             /* bytes on the migration's sockets; acked NAN unless TCP */
-	double sent_bps;                /* sent (TCP: acked) over the span; NAN: no migration */
+	double sent, acked; /* bytes on the migration's sockets; acked NAN unless TCP */
+	double sent_bps;    /* sent (TCP: acked) over the span; NAN: no migration */
 
 	/* the curve */
-	bool known;                     /* at 4K */
+	bool known; /* at 4K */
 	double u_t[DP_CURVE_POINTS];
 	struct dp_est u[DP_SIZES][DP_CURVE_POINTS]; /* bytes; NAN where unknown */
-	struct dp_est rate[DP_SIZES];   /* bytes/s: dp_curve_rate; NAN unknown */
-	double blocks[DP_SIZES];        /* blocks that log */
-	double reach[DP_SIZES];         /* s: beyond it U(t) is extrapolated */
-	uint32_t nwindows;              /* harvest: the windows at which the log was seen, longest first */
+	struct dp_est rate[DP_SIZES];		    /* bytes/s: dp_curve_rate; NAN unknown */
+	double blocks[DP_SIZES];		    /* blocks that log */
+	double reach[DP_SIZES];			    /* s: beyond it U(t) is extrapolated */
+	uint32_t nwindows; /* harvest: the windows at which the log was seen, longest first */
 	double window[DP_REPORT_WINDOWS];
 	/* bytes resent a byte written if the log could only tell blocks of this size apart, for writes within amp_t; NAN unknown */
 	struct dp_est amp[DP_SIZES];
 	double amp_t;
-	double amp_now;                 /* with this VM's granule; NAN where the log cannot show what was really written */
+	double amp_now; /* with this VM's granule; NAN where the log cannot show what was really written */
 
 	struct dp_speeds speeds;
 	struct dp_migration mig;
-	uint32_t nsyncs;                /* since the last line: as in mig.syncs, and those outside a migration */
-	uint32_t dropped_syncs;         /* since the last line, for want of room */
+	uint32_t nsyncs;	/* since the last line: as in mig.syncs, and those outside a migration */
+	uint32_t dropped_syncs; /* since the last line, for want of room */
 	struct dp_sync_report syncs[DP_REPORT_SYNCS];
 
 	/* the prediction; total counts from the migration's start */
-	bool predicted;                 /* false: pred holds nothing but the verdict "unknown" */
+	bool predicted; /* false: pred holds nothing but the verdict "unknown" */
 	struct dp_prediction pred;
 	double limit, fixed, setup, throttle;
 	enum dp_exit_test exit_test;
-	double zero_share;              /* NAN unknown */
+	double zero_share; /* NAN unknown */
 	double wire_page;
-	uint32_t assumed;               /* DP_ASSUMED_* */
+	uint32_t assumed; /* DP_ASSUMED_* */
 	uint32_t nnotes;
 	struct dp_note note[DP_NOTES];
 
@@ -213,7 +221,7 @@ int dp_report_exit_status(const struct dp_report *r);
 
 /* Text. header: once, before the first line (START). line: after each interval or sync. final: at the end. */
 void dp_text_header(struct dp_buf *b, const struct dp_report *r);
-void dp_text_columns(struct dp_buf *b);  /* the column header alone, to repeat it; header ends with it */
+void dp_text_columns(struct dp_buf *b); /* the column header alone, to repeat it; header ends with it */
 void dp_text_line(struct dp_buf *b, const struct dp_report *r);
 void dp_text_final(struct dp_buf *b, const struct dp_report *r);
 
@@ -233,7 +241,7 @@ void dp_prom_stale(struct dp_buf *b, const struct dp_report *const *r, size_t n)
 /* Friendly numbers, into buf (size at least 16); return buf. */
 char *dp_fmt_bytes(char *buf, size_t size, double bytes);      /* "99.0 MiB" */
 char *dp_fmt_bits(char *buf, size_t size, double bytes_per_s); /* "952 Mb/s", decimal bits */
-char *dp_fmt_time(char *buf, size_t size, double s);           /* "688 ms", "1.57 s", "never", "-" */
-char *dp_fmt_count(char *buf, size_t size, double n);          /* "25,344", "12.3M" */
+char *dp_fmt_time(char *buf, size_t size, double s);	       /* "688 ms", "1.57 s", "never", "-" */
+char *dp_fmt_count(char *buf, size_t size, double n);	       /* "25,344", "12.3M" */
 
 #endif

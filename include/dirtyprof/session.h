@@ -18,32 +18,32 @@
 
 #include "dirtyprof/report.h"
 
-#define DP_LIMIT_DEFAULT 0.3    /* s: QEMU's downtime-limit where nothing else is known */
-#define DP_FIXED_DEFAULT 0.02   /* s: stop, device state, destination start; assumed */
-#define DP_SETUP_DEFAULT 0.02   /* s: before the first round; assumed */
+#define DP_LIMIT_DEFAULT 0.3  /* s: QEMU's downtime-limit where nothing else is known */
+#define DP_FIXED_DEFAULT 0.02 /* s: stop, device state, destination start; assumed */
+#define DP_SETUP_DEFAULT 0.02 /* s: before the first round; assumed */
 
 struct dp_session;
 
 /* Zero, and then set what is known. Strings are copied; NULL counts as "". */
 struct dp_session_opts {
-	double bandwidth;               /* --bandwidth, bytes/s: the path's; 0 = measure it during a migration */
-	double switchover_bandwidth;    /* --switchover-bandwidth, bytes/s: the path's once the guest is stopped; 0 = as above */
-	double avail_switchover;        /* QEMU's avail-switchover-bandwidth, bytes/s; 0 = not set */
-	double max_bandwidth;           /* QEMU's max-bandwidth, bytes/s, from QMP; 0 = unknown */
-	double limit;                   /* downtime limit, s; 0 = DP_LIMIT_DEFAULT, assumed */
-	double fixed;                   /* fixed part of the downtime, s; 0 = DP_FIXED_DEFAULT, assumed */
-	double setup;                   /* before the first round, s; 0 = DP_SETUP_DEFAULT, assumed */
-	double zero_scan_bps;           /* bytes/s at which zero pages are found; 0 = unknown, no cost assumed */
-	double throttle;                /* vCPU throttle to come that was not in force when measuring, 0 to < 1 */
-	bool multifd;                   /* also found out from the number of channels */
-	double interval;                /* s between lines; 0 = none */
-	const char *started_by;         /* what dirtyprof did to switch logging on: "--start"; "" nothing */
-	const char *hook;               /* "tp_btf kvm_dirty_ring_push" */
-	const char *command;            /* the command line, for the record */
+	double bandwidth; /* --bandwidth, bytes/s: the path's; 0 = measure it during a migration */
+	double switchover_bandwidth; /* --switchover-bandwidth, bytes/s: the path's once the guest is stopped; 0 = as above */
+	double avail_switchover; /* QEMU's avail-switchover-bandwidth, bytes/s; 0 = not set */
+	double max_bandwidth;	 /* QEMU's max-bandwidth, bytes/s, from QMP; 0 = unknown */
+	double limit;		 /* downtime limit, s; 0 = DP_LIMIT_DEFAULT, assumed */
+	double fixed;		 /* fixed part of the downtime, s; 0 = DP_FIXED_DEFAULT, assumed */
+	double setup;		 /* before the first round, s; 0 = DP_SETUP_DEFAULT, assumed */
+	double zero_scan_bps;	 /* bytes/s at which zero pages are found; 0 = unknown, no cost assumed */
+	double throttle;	 /* vCPU throttle to come that was not in force when measuring, 0 to < 1 */
+	bool multifd;		 /* also found out from the number of channels */
+	double interval;	 /* s between lines; 0 = none */
+	const char *started_by;	 /* what dirtyprof did to switch logging on: "--start"; "" nothing */
+	const char *hook;	 /* "tp_btf kvm_dirty_ring_push" */
+	const char *command;	 /* the command line, for the record */
 };
 
-struct dp_session *dp_session_new(const struct dp_session_opts *o);  /* NULL: out of memory */
-void dp_session_free(struct dp_session *s);                          /* NULL-safe */
+struct dp_session *dp_session_new(const struct dp_session_opts *o); /* NULL: out of memory */
+void dp_session_free(struct dp_session *s);			    /* NULL-safe */
 
 /* Takes new options (a limit that QMP reported, a throttle that rose). 0 or -EINVAL (a field out of range). */
 int dp_session_set_opts(struct dp_session *s, const struct dp_session_opts *o);

@@ -14,10 +14,10 @@
 
 #include "dirtyprof/bins.h"
 
-#define DP_WIRE_UNIT 4096u      /* QEMU's target page: what migration sends, in bytes */
-#define DP_REGION_SHIFT 18      /* a region is 2^18 pages of 4 KiB = 1 GiB of guest-physical memory */
-#define DP_MAX_VCPUS 256        /* per-vCPU counts kept; further vCPUs are added to the last one */
-#define DP_NAME_LEN 32
+#define DP_WIRE_UNIT	4096u /* QEMU's target page: what migration sends, in bytes */
+#define DP_REGION_SHIFT 18    /* a region is 2^18 pages of 4 KiB = 1 GiB of guest-physical memory */
+#define DP_MAX_VCPUS	256   /* per-vCPU counts kept; further vCPUs are added to the last one */
+#define DP_NAME_LEN	32
 
 /* Page sizes that dirty pages are rolled up to. */
 enum dp_size { DP_4K, DP_64K, DP_2M, DP_16M, DP_1G, DP_SIZES };
@@ -50,41 +50,41 @@ enum dp_log_mode { DP_LOG_UNKNOWN, DP_LOG_BITMAP, DP_LOG_RING };
 
 /* What backs a slot's memory on the host. Bytes; the sum may be less than the slot (not yet touched). */
 struct dp_backing {
-	uint64_t bytes_4k;     /* base pages (the host's own size, see host_page) */
-	uint64_t bytes_thp;    /* transparent hugepages */
-	uint64_t bytes_huge;   /* hugetlbfs */
-	uint32_t huge_size;    /* hugetlbfs page size in bytes, 0 = not hugetlb; 1G = 1u << 30 */
-	uint32_t host_page;    /* the host's base page size in bytes */
-	bool known;            /* false: smaps could not be read */
+	uint64_t bytes_4k;   /* base pages (the host's own size, see host_page) */
+	uint64_t bytes_thp;  /* transparent hugepages */
+	uint64_t bytes_huge; /* hugetlbfs */
+	uint32_t huge_size;  /* hugetlbfs page size in bytes, 0 = not hugetlb; 1G = 1u << 30 */
+	uint32_t host_page;  /* the host's base page size in bytes */
+	bool known;	     /* false: smaps could not be read */
 };
 
 struct dp_slot {
 	uint16_t id;
 	uint16_t as_id;
-	uint32_t flags;        /* KVM_MEM_* */
-	uint64_t base_gfn;     /* in host pages of page_size */
-	uint64_t npages;       /* in host pages */
+	uint32_t flags;	   /* KVM_MEM_* */
+	uint64_t base_gfn; /* in host pages of page_size */
+	uint64_t npages;   /* in host pages */
 	uint64_t hva;
-	bool logging;          /* KVM_MEM_LOG_DIRTY_PAGES is set */
-	bool ram;              /* counts as migratable RAM: not read-only */
-	uint32_t region_base;  /* number of the region that its first page lies in */
-	uint32_t nregions;     /* regions it spans */
+	bool logging;	      /* KVM_MEM_LOG_DIRTY_PAGES is set */
+	bool ram;	      /* counts as migratable RAM: not read-only */
+	uint32_t region_base; /* number of the region that its first page lies in */
+	uint32_t nregions;    /* regions it spans */
 	struct dp_backing backing;
 };
 
 /* The VM as it was seen; changes bump generation. */
 struct dp_vm {
 	int32_t pid;
-	char name[DP_NAME_LEN * 2];      /* -name of the QEMU, "" if it has none */
-	char qemu_version[DP_NAME_LEN];  /* "7.2.22", "" if unknown */
+	char name[DP_NAME_LEN * 2];	/* -name of the QEMU, "" if it has none */
+	char qemu_version[DP_NAME_LEN]; /* "7.2.22", "" if unknown */
 	uint32_t nvcpus;
-	uint32_t granule;                /* tracking granule in bytes: what KVM can tell apart */
+	uint32_t granule; /* tracking granule in bytes: what KVM can tell apart */
 	enum dp_log_mode log_mode;
-	uint32_t ring_entries;           /* per vCPU; 0 = bitmap */
-	uint32_t manual_protect;         /* 0 = GET clears; bit 0 = manual, bit 1 = initially set */
+	uint32_t ring_entries;	 /* per vCPU; 0 = bitmap */
+	uint32_t manual_protect; /* 0 = GET clears; bit 0 = manual, bit 1 = initially set */
 	uint32_t generation;
-	uint64_t ram_pages;              /* 4K pages of all ram slots, each backing range counted once */
-	uint64_t logging_pages;          /* 4K pages of slots that log */
+	uint64_t ram_pages;	/* 4K pages of all ram slots, each backing range counted once */
+	uint64_t logging_pages; /* 4K pages of slots that log */
 	uint32_t nslots;
 	struct dp_slot *slots;
 	/*
@@ -92,15 +92,15 @@ struct dp_vm {
 	 * order of address. Several slots can share one, and one slot can span several. The N of U(t):
 	 */
 	uint32_t nregions;
-	uint64_t *region_pages;          /* by region: 4K pages of RAM in it that log or would log */
-	uint64_t blocks[DP_SIZES];       /* all regions: aligned blocks of each size that hold such a page */
-	uint32_t blind;                  /* DP_BLIND_*: writers that KVM's log cannot show */
+	uint64_t *region_pages;	   /* by region: 4K pages of RAM in it that log or would log */
+	uint64_t blocks[DP_SIZES]; /* all regions: aligned blocks of each size that hold such a page */
+	uint32_t blind;		   /* DP_BLIND_*: writers that KVM's log cannot show */
 };
 
-#define DP_BLIND_DMA (1u << 0)        /* QEMU's own device emulation */
+#define DP_BLIND_DMA	      (1u << 0) /* QEMU's own device emulation */
 #define DP_BLIND_VHOST_KERNEL (1u << 1)
-#define DP_BLIND_VHOST_USER (1u << 2)
-#define DP_BLIND_VFIO (1u << 3)
+#define DP_BLIND_VHOST_USER   (1u << 2)
+#define DP_BLIND_VFIO	      (1u << 3)
 
 /*
  * First dirtyings after an anchor (ring, mark). An anchor is a start point at which every page of the
@@ -108,11 +108,11 @@ struct dp_vm {
  * anchor of level l came at a lag in bin b.
  */
 struct dp_ages {
-	uint32_t region;                 /* region number; DP_REGION_ALL for sizes above 4K */
-	uint8_t size;                    /* enum dp_size */
+	uint32_t region; /* region number; DP_REGION_ALL for sizes above 4K */
+	uint8_t size;	 /* enum dp_size */
 	uint32_t level, bin;
-	uint32_t anchor;                 /* number of the level's open anchor, from 1; 0: not known */
-	double count;                    /* pages; already scaled where pages were sampled */
+	uint32_t anchor; /* number of the level's open anchor, from 1; 0: not known */
+	double count;	 /* pages; already scaled where pages were sampled */
 };
 #define DP_REGION_ALL UINT32_MAX
 
@@ -120,9 +120,9 @@ struct dp_ages {
 struct dp_exposure {
 	uint32_t level;
 	uint32_t count;
-	uint32_t anchor;                 /* as in struct dp_ages: repeats are told apart by it */
+	uint32_t anchor; /* as in struct dp_ages: repeats are told apart by it */
 	uint64_t from_ns, to_ns;
-	double blind;                    /* pages, a mean an anchor: dirty but not re-armed at the anchor, so
+	double blind; /* pages, a mean an anchor: dirty but not re-armed at the anchor, so
 	                                    their next write was invisible; widens the band upwards */
 };
 
@@ -133,9 +133,9 @@ struct dp_exposure {
  */
 struct dp_window {
 	uint32_t region;
-	uint8_t size;                    /* enum dp_size: armed and dirty are blocks of this size */
-	bool peek;                       /* true: dirtyprof looked itself; false: user space got the log */
-	uint32_t arming;                 /* number of the arming in this region, so far */
+	uint8_t size;	 /* enum dp_size: armed and dirty are blocks of this size */
+	bool peek;	 /* true: dirtyprof looked itself; false: user space got the log */
+	uint32_t arming; /* number of the arming in this region, so far */
 	uint64_t t_lo_ns, t_hi_ns;
 	uint64_t armed, dirty;
 };
@@ -143,42 +143,42 @@ struct dp_window {
 /* One sync of the dirty log by user space (all slots within a few ms). */
 struct dp_sync {
 	uint64_t t_ns;
-	uint64_t since_ns;               /* time since the previous sync, or since logging began; 0 unknown */
-	uint64_t new_pages;              /* 4K pages first dirtied since the previous one */
-	uint64_t reported_pages;         /* 4K pages set in what user space received (>= new_pages) */
+	uint64_t since_ns;	 /* time since the previous sync, or since logging began; 0 unknown */
+	uint64_t new_pages;	 /* 4K pages first dirtied since the previous one */
+	uint64_t reported_pages; /* 4K pages set in what user space received (>= new_pages) */
 	uint64_t new_blocks[DP_SIZES];
-	bool by_migration;               /* by a thread that also sends the migration stream */
-	bool initial;                    /* the all-ones answer after INITIALLY_SET, left out elsewhere */
+	bool by_migration; /* by a thread that also sends the migration stream */
+	bool initial;	   /* the all-ones answer after INITIALLY_SET, left out elsewhere */
 };
 
 /* What the migration threads put on their sockets. */
 struct dp_wire {
-	bool active;                     /* migration bytes were sent in this interval */
-	bool tcp;                        /* false: unix sockets only, so no acked bytes and no delivery rate */
-	uint32_t channels;               /* sockets */
+	bool active;	   /* migration bytes were sent in this interval */
+	bool tcp;	   /* false: unix sockets only, so no acked bytes and no delivery rate */
+	uint32_t channels; /* sockets */
 	uint32_t threads;
-	uint64_t sent_bytes;             /* given to the sockets */
-	uint64_t acked_bytes;            /* TCP: acknowledged by the peer */
+	uint64_t sent_bytes;  /* given to the sockets */
+	uint64_t acked_bytes; /* TCP: acknowledged by the peer */
 	uint64_t retrans_bytes;
-	uint64_t total_sent;             /* so far, this migration */
-	uint64_t first_ns, last_ns;      /* of the migration so far: first and last send */
-	uint64_t busy_ns;                /* time inside bursts (gaps of at most 1 ms between sends) */
-	uint64_t busy_bytes;             /* bytes sent inside bursts, without each burst's first send */
-	double delivery_bps;             /* bytes/s, mean over time of samples not application-limited; 0 none */
-	double delivery_max_bps;         /* bytes/s, the best such sample */
+	uint64_t total_sent;	    /* so far, this migration */
+	uint64_t first_ns, last_ns; /* of the migration so far: first and last send */
+	uint64_t busy_ns;	    /* time inside bursts (gaps of at most 1 ms between sends) */
+	uint64_t busy_bytes;	    /* bytes sent inside bursts, without each burst's first send */
+	double delivery_bps;	    /* bytes/s, mean over time of samples not application-limited; 0 none */
+	double delivery_max_bps;    /* bytes/s, the best such sample */
 	uint64_t delivery_samples, app_limited_samples;
 	uint32_t srtt_us;
 };
 
 /* What dirtyprof itself cost and missed. */
 struct dp_self {
-	uint64_t bpf_runs, bpf_ns;       /* BPF program runs and time; 0 where the kernel does not count */
-	uint64_t user_ns;                /* this process's CPU time */
-	uint64_t rss_bytes;              /* resident, maps included */
-	uint64_t lost;                   /* events or log chunks that could not be kept */
-	uint64_t unknown;                /* events for slots that were not known (yet) */
-	uint64_t repeated;               /* dirtyings of pages that had not been re-armed: not counted again */
-	uint64_t events;                 /* all dirty events seen (ring, mark) */
+	uint64_t bpf_runs, bpf_ns; /* BPF program runs and time; 0 where the kernel does not count */
+	uint64_t user_ns;	   /* this process's CPU time */
+	uint64_t rss_bytes;	   /* resident, maps included */
+	uint64_t lost;		   /* events or log chunks that could not be kept */
+	uint64_t unknown;	   /* events for slots that were not known (yet) */
+	uint64_t repeated;	   /* dirtyings of pages that had not been re-armed: not counted again */
+	uint64_t events;	   /* all dirty events seen (ring, mark) */
 };
 
 enum dp_reason { DP_TIMER, DP_SYNC, DP_LAST };
@@ -187,17 +187,17 @@ struct dp_snapshot {
 	uint32_t seq;
 	enum dp_reason reason;
 	uint64_t t0_ns, t1_ns;
-	int64_t wall_us;                 /* realtime at t1, microseconds since the epoch; data, not a clock */
+	int64_t wall_us; /* realtime at t1, microseconds since the epoch; data, not a clock */
 	enum dp_source source;
-	bool logging;                    /* some RAM slot logs */
-	uint64_t logged_ns;              /* time of this interval during which RAM was logged */
+	bool logging;	    /* some RAM slot logs */
+	uint64_t logged_ns; /* time of this interval during which RAM was logged */
 	const struct dp_vm *vm;
-	uint64_t new_blocks[DP_SIZES];   /* distinct blocks first dirtied in this interval, since re-arming */
-	uint64_t seen_pages;             /* distinct 4K pages dirtied since the start, so far */
+	uint64_t new_blocks[DP_SIZES]; /* distinct blocks first dirtied in this interval, since re-arming */
+	uint64_t seen_pages;	       /* distinct 4K pages dirtied since the start, so far */
 	uint32_t nvcpus;
-	const uint64_t *vcpu_events;     /* ring: pushes by vCPU */
+	const uint64_t *vcpu_events; /* ring: pushes by vCPU */
 	uint32_t nregions;
-	const uint64_t *region_new;      /* 4K pages, as new_blocks[DP_4K], by region */
+	const uint64_t *region_new; /* 4K pages, as new_blocks[DP_4K], by region */
 	uint32_t nages, nexposures, nwindows, nsyncs;
 	const struct dp_ages *ages;
 	const struct dp_exposure *exposures;
@@ -207,13 +207,13 @@ struct dp_snapshot {
 	struct dp_self self;
 	/* migration facts from QMP, where it was given; else qmp_known is false */
 	bool qmp_known;
-	bool qmp_active;                 /* a migration is under way */
-	bool qmp_done;                   /* the last one completed */
+	bool qmp_active;			 /* a migration is under way */
+	bool qmp_done;				 /* the last one completed */
 	uint64_t qmp_remaining, qmp_transferred; /* bytes */
 	uint64_t qmp_downtime_ms, qmp_expected_ms, qmp_total_ms;
 	uint64_t qmp_dirty_sync_count;
-	double zero_share;               /* share of RAM pages that are zero, by sampling; < 0 unknown */
-	uint64_t vcpu_stopped_ns;        /* when the guest last ran, if the VM stopped for good; 0 = runs */
+	double zero_share;	  /* share of RAM pages that are zero, by sampling; < 0 unknown */
+	uint64_t vcpu_stopped_ns; /* when the guest last ran, if the VM stopped for good; 0 = runs */
 };
 
 #endif

@@ -96,10 +96,10 @@ static void merge_counts_what_is_new(void **state)
 static void layout_of_a_pc(void **state)
 {
 	const struct dp_extent e[] = {
-		{ .gfn = 0x100000, .npages = 2 * REGION },	/* 4 GiB to 6 GiB */
-		{ .gfn = 0x100, .npages = 0xc0000 - 0x100 },	/* 1 MiB to 3 GiB */
+		{ .gfn = 0x100000, .npages = 2 * REGION },   /* 4 GiB to 6 GiB */
+		{ .gfn = 0x100, .npages = 0xc0000 - 0x100 }, /* 1 MiB to 3 GiB */
 		{ .gfn = 0, .npages = 0xa0 },
-		{ .gfn = 0, .npages = 0xa0 },			/* the other address space */
+		{ .gfn = 0, .npages = 0xa0 }, /* the other address space */
 	};
 	struct dp_layout l;
 	uint64_t pages[5], blocks[DP_SIZES];
@@ -377,12 +377,18 @@ static void bad_pieces_are_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(rollup_counts_blocks),	     cmocka_unit_test(bits_or_at_any_place),
-		cmocka_unit_test(merge_counts_what_is_new),  cmocka_unit_test(layout_of_a_pc),
-		cmocka_unit_test(layout_refuses_nonsense),   cmocka_unit_test(get_clears),
-		cmocka_unit_test(clear_rearms),		     cmocka_unit_test(initially_set_is_left_out),
-		cmocka_unit_test(peeks_change_nothing),	     cmocka_unit_test(attached_in_the_middle),
-		cmocka_unit_test(lost_pieces_give_no_window), cmocka_unit_test(bits_of_64k),
+		cmocka_unit_test(rollup_counts_blocks),
+		cmocka_unit_test(bits_or_at_any_place),
+		cmocka_unit_test(merge_counts_what_is_new),
+		cmocka_unit_test(layout_of_a_pc),
+		cmocka_unit_test(layout_refuses_nonsense),
+		cmocka_unit_test(get_clears),
+		cmocka_unit_test(clear_rearms),
+		cmocka_unit_test(initially_set_is_left_out),
+		cmocka_unit_test(peeks_change_nothing),
+		cmocka_unit_test(attached_in_the_middle),
+		cmocka_unit_test(lost_pieces_give_no_window),
+		cmocka_unit_test(bits_of_64k),
 		cmocka_unit_test(bad_pieces_are_refused),
 	};
 

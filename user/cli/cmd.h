@@ -3,7 +3,7 @@
 #ifndef DIRTYPROF_CLI_CMD_H
 #define DIRTYPROF_CLI_CMD_H
 
-#define DP_EXIT_OK 0
+#define DP_EXIT_OK    0
 #define DP_EXIT_ERROR 1
 #define DP_EXIT_NEVER 2
 
@@ -11,6 +11,6 @@ int dp_cmd_profile(int argc, char **argv);
 int dp_cmd_list(int argc, char **argv);
 int dp_cmd_features(int argc, char **argv);
 
-void dp_usage(void);      /* to stdout: asked for */
+void dp_usage(void); /* to stdout: asked for */
 
 #endif

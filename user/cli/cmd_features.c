@@ -35,7 +35,10 @@ static void show_text(const struct dp_feature *f, size_t n)
 	printf("%-8s %-34s %s\n", "FOR", "HOOK", "");
 	for (i = 0; i < n; i++)
 		printf("%-8s %-34s %s\n%10s%.69s\n", f[i].what, f[i].hook,
-		       f[i].chosen ? "works, taken" : f[i].works ? "works" : "does not work", "", f[i].why);
+		       f[i].chosen  ? "works, taken"
+		       : f[i].works ? "works"
+				    : "does not work",
+		       "", f[i].why);
 }
 
 int dp_cmd_features(int argc, char **argv)

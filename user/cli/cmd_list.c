@@ -81,7 +81,8 @@ static void show_json(const struct dp_proc *p, const struct vm_facts *f)
 	json_object_object_add(o, "qemu_version", json_object_new_string(p->qemu_version));
 	json_object_object_add(o, "vcpus", json_object_new_int64(f->known ? f->vcpus : p->nvcpus));
 	json_object_object_add(o, "ram_bytes", f->known ? json_object_new_int64((int64_t)f->ram) : NULL);
-	json_object_object_add(o, "logging_bytes", f->known ? json_object_new_int64((int64_t)f->logging) : NULL);
+	json_object_object_add(o, "logging_bytes",
+			       f->known ? json_object_new_int64((int64_t)f->logging) : NULL);
 	json_object_object_add(o, "ring_entries", f->known ? json_object_new_int64(f->ring_entries) : NULL);
 	puts(json_object_to_json_string_ext(o, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 	json_object_put(o);
@@ -100,12 +101,16 @@ static int each(void *ctx, const struct dp_proc *p)
 		return 0;
 	}
 	if (!l->shown++)
-		printf("%-8s %-24s %5s %10s %-10s %10s %s\n", "PID", "NAME", "VCPUS", "RAM", "LOG", "LOGGING", "QEMU");
+		printf("%-8s %-24s %5s %10s %-10s %10s %s\n", "PID", "NAME", "VCPUS", "RAM", "LOG", "LOGGING",
+		       "QEMU");
 	snprintf(name, sizeof(name), "%.24s", *p->name ? p->name : p->comm);
 	dp_log_clean(name);
 	printf("%-8d %-24s %5u %10s %-10s %10s %s\n", (int)p->pid, name, f.known ? f.vcpus : p->nvcpus,
-	       f.known ? dp_fmt_bytes(ram, sizeof(ram), (double)f.ram) : "?", log_mode(&f, mode, sizeof(mode)),
-	       !f.known ? "?" : f.logging ? dp_fmt_bytes(logging, sizeof(logging), (double)f.logging) : "no",
+	       f.known ? dp_fmt_bytes(ram, sizeof(ram), (double)f.ram) : "?",
+	       log_mode(&f, mode, sizeof(mode)),
+	       !f.known	   ? "?"
+	       : f.logging ? dp_fmt_bytes(logging, sizeof(logging), (double)f.logging)
+			   : "no",
 	       p->qemu ? (*p->qemu_version ? p->qemu_version : "?") : "-");
 	return 0;
 }

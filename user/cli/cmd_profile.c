@@ -104,8 +104,8 @@ void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s)
 
 static int header(struct profile *p)
 {
-	const struct dp_report *r = dp_session_start(p->session, dp_watch_vm(p->watch), dp_watch_source(p->watch),
-						     dp_watch_logging(p->watch));
+	const struct dp_report *r = dp_session_start(p->session, dp_watch_vm(p->watch),
+						     dp_watch_source(p->watch), dp_watch_logging(p->watch));
 
 	if (p->o.json)
 		dp_json_header(&p->buf, r);
@@ -235,8 +235,11 @@ static int run(struct profile *p)
 
 static int set_up(struct profile *p)
 {
-	struct dp_watch_opts wo = { .pid = p->o.pid, .interval_ns = p->o.interval_ns, .source = p->o.source,
-				    .lowest = p->o.lowest, .no_peek = p->o.no_peek };
+	struct dp_watch_opts wo = { .pid = p->o.pid,
+				    .interval_ns = p->o.interval_ns,
+				    .source = p->o.source,
+				    .lowest = p->o.lowest,
+				    .no_peek = p->o.no_peek };
 	struct dp_session_opts so;
 	char msg[DP_WATCH_MSG];
 	int err;

@@ -9,8 +9,20 @@
 #include "cli/units.h"
 
 enum {
-	OPT_JSON = 256, OPT_PROM, OPT_BW, OPT_SWITCHOVER, OPT_LIMIT, OPT_FIXED, OPT_THROTTLE, OPT_SOURCE,
-	OPT_START, OPT_QMP, OPT_WINDOW, OPT_NO_PEEK, OPT_FORCE, OPT_VERSION,
+	OPT_JSON = 256,
+	OPT_PROM,
+	OPT_BW,
+	OPT_SWITCHOVER,
+	OPT_LIMIT,
+	OPT_FIXED,
+	OPT_THROTTLE,
+	OPT_SOURCE,
+	OPT_START,
+	OPT_QMP,
+	OPT_WINDOW,
+	OPT_NO_PEEK,
+	OPT_FORCE,
+	OPT_VERSION,
 };
 
 static const struct option longopts[] = {
@@ -153,7 +165,8 @@ static int positional(struct dp_opts *o, int argc, char **argv)
 	if (optind < argc) {
 		if (dp_parse_duration(argv[optind], &o->interval_ns) || o->interval_ns < 50000000ull ||
 		    o->interval_ns > 3600ull * 1000000000ull)
-			return bad("interval", argv[optind], "a time from 50ms to 1h (plain numbers are seconds)");
+			return bad("interval", argv[optind],
+				   "a time from 50ms to 1h (plain numbers are seconds)");
 		optind++;
 	}
 	if (optind < argc) {

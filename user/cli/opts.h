@@ -11,10 +11,10 @@
 
 struct dp_opts {
 	pid_t pid;
-	uint64_t interval_ns;         /* 1 s */
-	uint64_t count;               /* intervals; 0 = until interrupted */
+	uint64_t interval_ns; /* 1 s */
+	uint64_t count;	      /* intervals; 0 = until interrupted */
 	bool json, verbose, no_peek, help, version;
-	const char *prometheus;       /* file, or NULL */
+	const char *prometheus;	      /* file, or NULL */
 	double bandwidth, switchover; /* bytes/s, 0 = not given */
 	uint64_t limit_ns, fixed_ns;  /* 0 = not given */
 	bool fixed_given;
@@ -22,8 +22,8 @@ struct dp_opts {
 	enum dp_source source;
 	int lowest;
 	bool start;
-	const char *qmp;              /* socket of --start= or --qmp, or NULL */
-	uint64_t window_ns;           /* first window of --start; 0 = chosen */
+	const char *qmp;    /* socket of --start= or --qmp, or NULL */
+	uint64_t window_ns; /* first window of --start; 0 = chosen */
 };
 
 /* 0, or -EINVAL after a line on stderr. */

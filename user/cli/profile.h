@@ -24,17 +24,17 @@ struct profile {
 	uint64_t lines;
 	int sigfd, status;
 	bool gone, migration_done;
-	bool failed;                  /* --start failed: report what there is, and say so in the exit status */
+	bool failed; /* --start failed: report what there is, and say so in the exit status */
 };
 
 void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s);
 
 /* profile_qmp.c: everything that talks to QEMU. All may be called where no QMP was asked for. */
-int dp_profile_qmp_open(struct profile *p);                            /* 0, or negative errno after a line on stderr */
-void dp_profile_qmp_facts(struct profile *p, struct dp_snapshot *s);   /* fills the qmp_* fields */
+int dp_profile_qmp_open(struct profile *p); /* 0, or negative errno after a line on stderr */
+void dp_profile_qmp_facts(struct profile *p, struct dp_snapshot *s); /* fills the qmp_* fields */
 int dp_profile_start_open(struct profile *p);
-uint64_t dp_profile_start_poll(struct profile *p, uint64_t now_ns);    /* returns when to be called next */
-void dp_profile_start_stop(struct profile *p);                         /* waits until logging is off again, bounded */
+uint64_t dp_profile_start_poll(struct profile *p, uint64_t now_ns); /* returns when to be called next */
+void dp_profile_start_stop(struct profile *p); /* waits until logging is off again, bounded */
 void dp_profile_start_close(struct profile *p);
 
 #endif

@@ -8,11 +8,11 @@
 #include "cli/log.h"
 #include "cli/profile.h"
 
-#define OPEN_MS 2000
-#define QUERY_MS 200
-#define WINDOW_MIN_NS 1000000000ull
+#define OPEN_MS		  2000
+#define QUERY_MS	  200
+#define WINDOW_MIN_NS	  1000000000ull
 #define WINDOW_DEFAULT_NS 5000000000ull
-#define WINDOW_MAX_NS 60000000000ull
+#define WINDOW_MAX_NS	  60000000000ull
 
 /* Connects to the one that was named, else to the first of its own that answers: a QEMU serves one client a socket. */
 static int connect_qmp(struct profile *p)
@@ -39,7 +39,8 @@ static int connect_qmp(struct profile *p)
 	if (i)
 		dp_err("%s", msg);
 	else
-		dp_err("--start: no QMP socket in the command line of process %d; name one: --start=SOCKET", (int)p->o.pid);
+		dp_err("--start: no QMP socket in the command line of process %d; name one: --start=SOCKET",
+		       (int)p->o.pid);
 	return err;
 }
 
@@ -56,7 +57,8 @@ int dp_profile_qmp_open(struct profile *p)
 	/* libvirt listens on behalf of its QEMUs, so another process at the other end is not wrong, but worth a word. */
 	peer = dp_qmp_peer_pid(p->qmp);
 	if (peer && peer != p->o.pid)
-		dp_warn("the QMP socket was opened by process %d, not by the VM's (%d)", (int)peer, (int)p->o.pid);
+		dp_warn("the QMP socket was opened by process %d, not by the VM's (%d)", (int)peer,
+			(int)p->o.pid);
 	err = dp_qmp_query_params(p->qmp, &p->params, OPEN_MS);
 	if (err && err != -EREMOTEIO) {
 		dp_err("QMP: %s", dp_qmp_error(p->qmp));

@@ -7,7 +7,7 @@
 
 #include "model/rollup.h"
 
-#define UNIT_SHIFT 15                 /* host pages that share re-arming times: one piece of the probe's */
+#define UNIT_SHIFT 15 /* host pages that share re-arming times: one piece of the probe's */
 #define UNIT_PAGES (1ull << UNIT_SHIFT)
 #define UNIT_WORDS ((1u << UNIT_SHIFT) / 64)
 
@@ -15,11 +15,11 @@
 #define MAX_UNSEEN 0.02
 
 struct unit {
-	uint64_t armed_ns;            /* last re-arming of any page of it */
-	uint64_t seen_ns;             /* last GET: pages clean then are known to have been */
-	uint64_t clean;               /* pages that were armed just after that GET */
+	uint64_t armed_ns; /* last re-arming of any page of it */
+	uint64_t seen_ns;  /* last GET: pages clean then are known to have been */
+	uint64_t clean;	   /* pages that were armed just after that GET */
 	bool known;
-	bool maybe_unarmed;           /* false: no page of it is unarmed */
+	bool maybe_unarmed; /* false: no page of it is unarmed */
 };
 
 struct slot {
@@ -83,7 +83,8 @@ struct dp_bitlog *dp_bitlog_new(uint32_t nregions, uint32_t manual)
 	b->sync_bits = calloc(n * DP_REGION_WORDS + 1, 8);
 	b->peek_bits = calloc(n * DP_REGION_WORDS + 1, 8);
 	b->new_bits = calloc(n * DP_REGION_WORDS + 1, 8);
-	if (!b->sync || !b->peek || !b->blocks || !b->arming || !b->sync_bits || !b->peek_bits || !b->new_bits) {
+	if (!b->sync || !b->peek || !b->blocks || !b->arming || !b->sync_bits || !b->peek_bits ||
+	    !b->new_bits) {
 		dp_bitlog_free(b);
 		return NULL;
 	}
@@ -120,7 +121,8 @@ static struct slot *slot_find(struct dp_bitlog *b, uint32_t key)
 	return NULL;
 }
 
-static int slot_init(struct dp_bitlog *b, struct slot *s, const struct dp_bitlog_slot *d, uint64_t t, bool exact)
+static int slot_init(struct dp_bitlog *b, struct slot *s, const struct dp_bitlog_slot *d, uint64_t t,
+		     bool exact)
 {
 	uint64_t words = (d->nbits + 63) / 64, nunits = (d->nbits >> UNIT_SHIFT) + 1, i;
 
@@ -172,7 +174,8 @@ static void count_blocks(struct dp_bitlog *b)
 	dp_bits_clear(bits, index_words(b));
 }
 
-int dp_bitlog_slots(struct dp_bitlog *b, const struct dp_bitlog_slot *slots, size_t n, uint64_t t_ns, bool exact)
+int dp_bitlog_slots(struct dp_bitlog *b, const struct dp_bitlog_slot *slots, size_t n, uint64_t t_ns,
+		    bool exact)
 {
 	struct slot *fresh = calloc(n ? n : 1, sizeof(*fresh));
 	size_t i, k = 0;
@@ -183,7 +186,8 @@ int dp_bitlog_slots(struct dp_bitlog *b, const struct dp_bitlog_slot *slots, siz
 	for (i = 0; i < n; i++) {
 		struct slot *old = slot_find(b, slots[i].key);
 
-		if (((uint64_t)slots[i].index + (slots[i].nbits << slots[i].shift)) > (uint64_t)index_words(b) * 64)
+		if (((uint64_t)slots[i].index + (slots[i].nbits << slots[i].shift)) >
+		    (uint64_t)index_words(b) * 64)
 			continue; /* not in this layout: the caller rebuilds */
 		if (old && !memcmp(&old->d, &slots[i], sizeof(old->d))) {
 			fresh[k++] = *old;
@@ -263,14 +267,16 @@ static bool is_clean(const struct slot *s, const struct dp_bitlog_piece *p)
 	const struct unit *u = &s->units[p->first >> UNIT_SHIFT];
 	uint64_t last = p->first + p->n - 1;
 
-	return p->n && u->known && !u->maybe_unarmed && last >> UNIT_SHIFT == p->first >> UNIT_SHIFT && !(p->n & 63) &&
+	return p->n && u->known && !u->maybe_unarmed && last >> UNIT_SHIFT == p->first >> UNIT_SHIFT &&
+	       !(p->n & 63) &&
 	       (s->d.index + (p->first << s->d.shift)) >> DP_REGION_SHIFT ==
 		       (s->d.index + (last << s->d.shift)) >> DP_REGION_SHIFT &&
 	       dp_bits_none(p->bits, p->n / 64);
 }
 
 /* What one look at a piece shows, added to the regions' parts. */
-static void look(const struct slot *s, const struct dp_bitlog_piece *p, bool clean, struct part *parts, uint64_t *bits)
+static void look(const struct slot *s, const struct dp_bitlog_piece *p, bool clean, struct part *parts,
+		 uint64_t *bits)
 {
 	uint64_t i, bit, mask, w, un;
 	unsigned int sh = s->d.shift;
@@ -424,7 +430,9 @@ static void add_window(struct dp_bitlog *b, const struct dp_window *w)
 static void emit(struct dp_bitlog *b, uint32_t r, const struct part *p, const uint64_t *dirty, bool peek)
 {
 	uint64_t all = b->blocks[r][DP_4K];
-	struct dp_window w = { .region = r, .peek = peek, .arming = b->arming[r], .t_lo_ns = p->t_lo, .t_hi_ns = p->t_hi };
+	struct dp_window w = {
+		.region = r, .peek = peek, .arming = b->arming[r], .t_lo_ns = p->t_lo, .t_hi_ns = p->t_hi
+	};
 	int s;
 
 	if (!p->timed || !p->t_lo || !all || (double)p->armed < (1 - MAX_UNSEEN) * (double)all)

@@ -19,10 +19,10 @@
 struct dp_bitlog;
 
 struct dp_bitlog_slot {
-	uint32_t key;          /* as_id << 16 | id */
-	uint32_t index;        /* page index of its first page */
-	uint32_t shift;        /* log2 of 4K pages in one bit (0 on x86, 4 where the host page is 64K) */
-	uint64_t nbits;        /* host pages */
+	uint32_t key;	/* as_id << 16 | id */
+	uint32_t index; /* page index of its first page */
+	uint32_t shift; /* log2 of 4K pages in one bit (0 on x86, 4 where the host page is 64K) */
+	uint64_t nbits; /* host pages */
 	bool logging;
 };
 
@@ -32,7 +32,7 @@ struct dp_bitlog_piece {
 	uint64_t t_ns;
 	uint64_t first, n;
 	const uint64_t *bits;
-	bool last;             /* the call's last piece */
+	bool last; /* the call's last piece */
 };
 
 /* manual: bit 0 = CLEAR re-arms, bit 1 = all ones at first. NULL: out of memory. */
@@ -43,7 +43,8 @@ void dp_bitlog_free(struct dp_bitlog *b);
  * The slots as they are at t_ns. A slot that began to log since the last call did so at t_ns if `exact`,
  * else at an unknown time before; one that changed or stopped is forgotten. 0 or -ENOMEM.
  */
-int dp_bitlog_slots(struct dp_bitlog *b, const struct dp_bitlog_slot *slots, size_t n, uint64_t t_ns, bool exact);
+int dp_bitlog_slots(struct dp_bitlog *b, const struct dp_bitlog_slot *slots, size_t n, uint64_t t_ns,
+		    bool exact);
 
 int dp_bitlog_get(struct dp_bitlog *b, const struct dp_bitlog_piece *p);
 int dp_bitlog_clear(struct dp_bitlog *b, const struct dp_bitlog_piece *p);

@@ -16,6 +16,7 @@
 #define DP_RESOLUTION  (1.0 / 64) /* of U, each way: stamps, and start points unevenly spread within a bin */
 #define DP_GRID_SUB    4	  /* points a bin in a fitted table */
 #define DP_MAX_KNOTS   192	  /* window lengths kept apart in one set */
+#define DP_OCTAVES     (DP_BINS / DP_BIN_SUB + 1)
 #define DP_SAME_LENGTH 1.03	  /* windows whose lengths differ by less are one point */
 
 /*
@@ -77,6 +78,8 @@ struct dp_wnoise {
 	double effect; /* variance between armings / binomial variance, >= 1 */
 	double dof;    /* behind it; 0: no window was ever repeated */
 	double share;  /* binomial errors added as independent / added straight, <= 1 */
+	/* the same by octave of the length, where windows of about that length were repeated */
+	double near_between[DP_OCTAVES], near_dof[DP_OCTAVES], near_repeats[DP_OCTAVES];
 };
 
 struct dp_table {

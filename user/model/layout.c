@@ -23,7 +23,8 @@ int dp_layout_build(struct dp_layout *l, const struct dp_extent *ext, size_t n)
 			continue;
 		if (ext[i].gfn + ext[i].npages < ext[i].gfn)
 			return -EINVAL;
-		total += ((ext[i].gfn + ext[i].npages - 1) >> DP_REGION_SHIFT) - (ext[i].gfn >> DP_REGION_SHIFT) + 1;
+		total += ((ext[i].gfn + ext[i].npages - 1) >> DP_REGION_SHIFT) -
+			 (ext[i].gfn >> DP_REGION_SHIFT) + 1;
 		if (total > 8ull * DP_REGIONS_MAX)
 			return -E2BIG;
 	}
@@ -33,7 +34,8 @@ int dp_layout_build(struct dp_layout *l, const struct dp_extent *ext, size_t n)
 	for (i = 0; i < n; i++) {
 		if (!ext[i].npages)
 			continue;
-		for (f = ext[i].gfn >> DP_REGION_SHIFT; f <= (ext[i].gfn + ext[i].npages - 1) >> DP_REGION_SHIFT; f++)
+		for (f = ext[i].gfn >> DP_REGION_SHIFT;
+		     f <= (ext[i].gfn + ext[i].npages - 1) >> DP_REGION_SHIFT; f++)
 			frames[k++] = f;
 	}
 	qsort(frames, k, sizeof(*frames), cmp_u64);

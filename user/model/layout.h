@@ -10,12 +10,12 @@
 
 #include "dirtyprof/snapshot.h"
 
-#define DP_INDEX_NONE UINT32_MAX
+#define DP_INDEX_NONE  UINT32_MAX
 #define DP_REGIONS_MAX 16383u /* the index has 32 bits; 16 TiB of RAM */
 
 struct dp_layout {
 	uint32_t nregions;
-	uint64_t *frame;        /* by region: guest-physical address >> 30 */
+	uint64_t *frame; /* by region: guest-physical address >> 30 */
 };
 
 /* A slot as KVM describes it, in 4K pages. */

@@ -12,7 +12,7 @@
 /* A program and what it hooks, as shown to people. */
 struct dp_hook {
 	struct bpf_program *prog;
-	const char *name;         /* "tp_btf kvm_dirty_ring_push" */
+	const char *name; /* "tp_btf kvm_dirty_ring_push" */
 };
 
 /* libbpf's own messages go to the log at debug level; call once. */

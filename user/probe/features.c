@@ -15,8 +15,13 @@ static int try_ring(int level, char *msg, size_t len)
 {
 	uint64_t frame = 0;
 	struct dp_layout layout = { .nregions = 1, .frame = &frame };
-	struct dp_ring_opts o = { .pid = getpid(), .nvcpus = 1, .ring_entries = 4096, .slot_ids = 8, .layout = &layout,
-				  .lowest = level, .only = true };
+	struct dp_ring_opts o = { .pid = getpid(),
+				  .nvcpus = 1,
+				  .ring_entries = 4096,
+				  .slot_ids = 8,
+				  .layout = &layout,
+				  .lowest = level,
+				  .only = true };
 	struct dp_ring *r;
 	int err = dp_ring_open(&o, &r, msg, len);
 
@@ -31,7 +36,9 @@ static int try_ring(int level, char *msg, size_t len)
 
 static int try_harvest(int level, char *msg, size_t len)
 {
-	struct dp_harvest_opts o = { .pid = getpid(), .slot_ids = 8, .host_pages = 1, .lowest = level, .only = true };
+	struct dp_harvest_opts o = {
+		.pid = getpid(), .slot_ids = 8, .host_pages = 1, .lowest = level, .only = true
+	};
 	struct dp_harvest *h;
 	int err = dp_harvest_open(&o, &h, msg, len);
 
@@ -62,10 +69,12 @@ static const struct {
 	const char *what, *hook;
 	int level;
 	int (*attempt)(int level, char *msg, size_t len);
-	const char *good;     /* why it is the one to take */
+	const char *good; /* why it is the one to take */
 } table[] = {
-	{ "vm", "iter task_file, raw_tp test run", 0, try_vm, "finds the VM and its memslots; hooks nothing" },
-	{ "ring", "tp_btf kvm_dirty_ring_push", 0, try_ring, "for VMs with a dirty ring; reads its arguments directly" },
+	{ "vm", "iter task_file, raw_tp test run", 0, try_vm,
+	  "finds the VM and its memslots; hooks nothing" },
+	{ "ring", "tp_btf kvm_dirty_ring_push", 0, try_ring,
+	  "for VMs with a dirty ring; reads its arguments directly" },
 	{ "ring", "raw_tp kvm_dirty_ring_push", 1, try_ring, "for VMs with a dirty ring" },
 	{ "harvest", "tp_btf sys_exit (ioctl)", 0, try_harvest,
 	  "for VMs with dirty bitmaps; every process's system calls pass it" },
@@ -91,7 +100,9 @@ size_t dp_features_probe(struct dp_feature *f)
 		if (f[i].chosen)
 			have = table[i].what;
 		snprintf(f[i].why, sizeof(f[i].why), "%s",
-			 !f[i].works ? msg : f[i].chosen ? table[i].good : "works; a better one does as well");
+			 !f[i].works   ? msg
+			 : f[i].chosen ? table[i].good
+				       : "works; a better one does as well");
 	}
 	return n;
 }

@@ -9,10 +9,10 @@
 #define DP_FEATURES 10
 
 struct dp_feature {
-	const char *what;       /* "ring", "harvest", "wire", "vm" */
-	const char *hook;       /* "tp_btf kvm_dirty_ring_push" */
+	const char *what; /* "ring", "harvest", "wire", "vm" */
+	const char *hook; /* "tp_btf kvm_dirty_ring_push" */
 	bool works, chosen;
-	char why[200];          /* why it was chosen, is not needed, or does not work */
+	char why[200]; /* why it was chosen, is not needed, or does not work */
 };
 
 /* Fills up to DP_FEATURES rows, best first within each `what`; returns how many. */

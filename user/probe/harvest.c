@@ -9,9 +9,9 @@
 #include "probe/bpf_util.h"
 #include "harvest.skel.h"
 
-#define MIN_RING (1u << 18)
+#define MIN_RING   (1u << 18)
 #define CHEAP_RING (1u << 24)
-#define MAX_RING (1u << 28) /* one sync of 8 TiB */
+#define MAX_RING   (1u << 28) /* one sync of 8 TiB */
 
 struct dp_harvest {
 	struct harvest_bpf *skel;
@@ -137,7 +137,8 @@ void dp_harvest_slot(struct dp_harvest *h, uint32_t as_id, uint32_t id, uint64_t
 
 int dp_harvest_peek(struct dp_harvest *h, const struct dp_slot_rec *slot)
 {
-	uint64_t args[4] = { slot->slot_ptr, (uint64_t)slot->as_id << 16 | slot->id, slot->base_gfn, slot->npages };
+	uint64_t args[4] = { slot->slot_ptr, (uint64_t)slot->as_id << 16 | slot->id, slot->base_gfn,
+			     slot->npages };
 	int err, ret = 0;
 
 	err = dp_bpf_run(h->skel->progs.vm_peek, args, 4, &ret);

@@ -15,9 +15,9 @@ struct dp_harvest;
 struct dp_harvest_opts {
 	pid_t pid;
 	uint32_t slot_ids;
-	uint64_t host_pages;       /* of all slots: sizes the ring so that one sync fits */
-	int lowest;                /* 0: tp_btf, else raw_tp; 1: raw_tp only */
-	bool only;                 /* try that level and no lower one */
+	uint64_t host_pages; /* of all slots: sizes the ring so that one sync fits */
+	int lowest;	     /* 0: tp_btf, else raw_tp; 1: raw_tp only */
+	bool only;	     /* try that level and no lower one */
 };
 
 /* 0 or negative errno, with *msg set. */
@@ -36,7 +36,8 @@ int dp_harvest_fd(const struct dp_harvest *h);
 /* Calls cb for each piece that has come, in order. */
 void dp_harvest_read(struct dp_harvest *h, void (*cb)(void *ctx, const struct dp_hv_rec *rec), void *ctx);
 
-uint64_t dp_harvest_copy_ns(const struct dp_harvest *h); /* spent copying bitmaps so far; part of the stats' time */
+uint64_t
+dp_harvest_copy_ns(const struct dp_harvest *h); /* spent copying bitmaps so far; part of the stats' time */
 uint64_t dp_harvest_lost(const struct dp_harvest *h); /* pieces so far */
 void dp_harvest_stats(const struct dp_harvest *h, uint64_t *runs, uint64_t *ns, uint64_t *map_bytes);
 

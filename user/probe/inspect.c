@@ -69,7 +69,8 @@ static int find(struct dp_inspect *i)
 	i->vms = i->vcpus = 0;
 	i->kvm = 0;
 	memset(i->skel->bss->vcpu_ptrs, 0, sizeof(i->skel->bss->vcpu_ptrs));
-	while ((n = read(fd, (char *)rec + have, sizeof(rec) - have)) > 0 || (n < 0 && (errno == EAGAIN || errno == EINTR))) {
+	while ((n = read(fd, (char *)rec + have, sizeof(rec) - have)) > 0 ||
+	       (n < 0 && (errno == EAGAIN || errno == EINTR))) {
 		size_t k, all;
 
 		if (n < 0)
@@ -112,12 +113,17 @@ int dp_inspect_open(pid_t pid, struct dp_inspect **out, char *msg, size_t len)
 	}
 	if (err) {
 		if (err == -EPERM || err == -EACCES)
-			snprintf(msg, len, "no privilege to load BPF programs (run as root, or with CAP_BPF, CAP_PERFMON "
-					   "and CAP_SYS_PTRACE; lockdown=confidentiality forbids it to all)");
+			snprintf(
+				msg, len,
+				"no privilege to load BPF programs (run as root, or with CAP_BPF, CAP_PERFMON "
+				"and CAP_SYS_PTRACE; lockdown=confidentiality forbids it to all)");
 		else if (access("/sys/kernel/btf/vmlinux", R_OK))
-			snprintf(msg, len, "this kernel has no BTF (/sys/kernel/btf/vmlinux): CONFIG_DEBUG_INFO_BTF is needed");
+			snprintf(
+				msg, len,
+				"this kernel has no BTF (/sys/kernel/btf/vmlinux): CONFIG_DEBUG_INFO_BTF is needed");
 		else
-			snprintf(msg, len, "cannot load the BPF programs that read the VM: %s", strerror(-err));
+			snprintf(msg, len, "cannot load the BPF programs that read the VM: %s",
+				 strerror(-err));
 		goto fail;
 	}
 	i->slots_bytes = dp_bpf_array_bytes(sizeof(struct dp_slot_rec), DP_SLOT_RECS);
@@ -129,7 +135,9 @@ int dp_inspect_open(pid_t pid, struct dp_inspect **out, char *msg, size_t len)
 	}
 	err = find(i);
 	if (err) {
-		snprintf(msg, len, err == -ENXIO ? "process %d holds no KVM VM" : "cannot walk the files of process %d", (int)pid);
+		snprintf(msg, len,
+			 err == -ENXIO ? "process %d holds no KVM VM" : "cannot walk the files of process %d",
+			 (int)pid);
 		goto fail;
 	}
 	*out = i;
@@ -194,7 +202,8 @@ int dp_inspect_watch_vcpus(struct dp_inspect *i, const char **hook)
 	i->link = bpf_program__attach(i->watch);
 	if (!i->link)
 		return -errno;
-	*hook = i->watch == i->skel->progs.userspace_exit_btf ? "tp_btf kvm_userspace_exit" : "raw_tp kvm_userspace_exit";
+	*hook = i->watch == i->skel->progs.userspace_exit_btf ? "tp_btf kvm_userspace_exit"
+							      : "raw_tp kvm_userspace_exit";
 	return 0;
 }
 

@@ -16,7 +16,7 @@ struct dp_inspect;
 
 struct dp_kvm {
 	struct dp_vm_rec vm;
-	const struct dp_slot_rec *slots;  /* vm.nslots of them; valid until the next look */
+	const struct dp_slot_rec *slots; /* vm.nslots of them; valid until the next look */
 };
 
 /*

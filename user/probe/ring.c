@@ -22,7 +22,7 @@
 struct anchor_seen {
 	struct dp_anchor a;
 	bool open;
-	uint64_t age_ns;           /* of the open one */
+	uint64_t age_ns; /* of the open one */
 	double blind;
 };
 
@@ -50,10 +50,10 @@ struct dp_ring {
 	uint32_t nages, ages_room;
 	struct dp_exposure *exposures; /* of a take under way; cuts are added when logging stops */
 	uint32_t nexposures, exposures_room;
-	uint32_t cur;                  /* the set of bits that was written when last looked */
-	uint32_t spare;                /* a clean set that the programs do not have; DP_NO_SET: none */
-	uint32_t handed_out;           /* the set that the last take gave, until it is clean again */
-	uint32_t waiting;              /* takes since a sync closed a set whose note has not come */
+	uint32_t cur;	     /* the set of bits that was written when last looked */
+	uint32_t spare;	     /* a clean set that the programs do not have; DP_NO_SET: none */
+	uint32_t handed_out; /* the set that the last take gave, until it is clean again */
+	uint32_t waiting;    /* takes since a sync closed a set whose note has not come */
 	uint32_t left[DP_LEFT_MAX];
 	void (*cb)(void *ctx, const struct dp_reset_note *note);
 	void *cb_ctx;
@@ -84,7 +84,8 @@ static int configure(struct dp_ring *r, const struct dp_ring_opts *o)
 	int i, err;
 
 	for (i = 0; i < DP_SIZES; i++) {
-		uint64_t n = ((uint64_t)r->nregions << DP_REGION_SHIFT) >> (dp_size_shift((enum dp_size)i) - 12);
+		uint64_t n =
+			((uint64_t)r->nregions << DP_REGION_SHIFT) >> (dp_size_shift((enum dp_size)i) - 12);
 
 		r->sample_shift[i] = 0;
 		while (n > MAX_STAMPS) {
@@ -252,8 +253,8 @@ void dp_ring_slot(struct dp_ring *r, uint32_t as_id, uint32_t id, const struct d
 	__atomic_store_n(&dst->logging, s->logging, __ATOMIC_RELAXED);
 }
 
-static int add_exposure(struct dp_ring *r, uint32_t level, uint32_t count, uint32_t anchor, uint64_t from, uint64_t to,
-			double blind)
+static int add_exposure(struct dp_ring *r, uint32_t level, uint32_t count, uint32_t anchor, uint64_t from,
+			uint64_t to, double blind)
 {
 	if (to > DP_LEVEL_NS(level))
 		to = DP_LEVEL_NS(level);
@@ -268,8 +269,9 @@ static int add_exposure(struct dp_ring *r, uint32_t level, uint32_t count, uint3
 		r->exposures = e;
 		r->exposures_room = room;
 	}
-	r->exposures[r->nexposures++] =
-		(struct dp_exposure){ .level = level, .count = count, .anchor = anchor, .from_ns = from, .to_ns = to, .blind = blind };
+	r->exposures[r->nexposures++] = (struct dp_exposure){
+		.level = level, .count = count, .anchor = anchor, .from_ns = from, .to_ns = to, .blind = blind
+	};
 	return 0;
 }
 
@@ -348,7 +350,8 @@ void dp_ring_logging(struct dp_ring *r, bool on, uint64_t t_ns)
 		uint32_t zero = 0;
 
 		/* Where a push came first, it opened the anchors. */
-		if (__atomic_compare_exchange_n(&s->bss->active, &zero, 1, false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST)) {
+		if (__atomic_compare_exchange_n(&s->bss->active, &zero, 1, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_SEQ_CST)) {
 			s->bss->started_ns = t_ns;
 			for (l = 0; l < DP_LEVELS; l++) {
 				s->bss->anchors[l].stamp = (uint32_t)((t_ns - r->base) >> DP_STAMP_SHIFT) + 1;
@@ -551,8 +554,8 @@ void dp_ring_age_stamps(struct dp_ring *r, uint64_t now_ns)
 			uint32_t v = __atomic_load_n(&r->stamps[i].s[k], __ATOMIC_RELAXED);
 
 			if (v && now - v > hour)
-				__atomic_compare_exchange_n(&r->stamps[i].s[k], &v, 0, false, __ATOMIC_RELAXED,
-							    __ATOMIC_RELAXED);
+				__atomic_compare_exchange_n(&r->stamps[i].s[k], &v, 0, false,
+							    __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 		}
 	}
 }

@@ -17,11 +17,11 @@ struct dp_ring;
 struct dp_ring_opts {
 	pid_t pid;
 	uint32_t nvcpus;
-	uint32_t ring_entries;     /* a vCPU's */
-	uint32_t slot_ids;         /* ids 0 .. slot_ids - 1 of each address space can be tracked */
+	uint32_t ring_entries; /* a vCPU's */
+	uint32_t slot_ids;     /* ids 0 .. slot_ids - 1 of each address space can be tracked */
 	const struct dp_layout *layout;
-	int lowest;                /* 0: tp_btf, else raw_tp; 1: raw_tp only */
-	bool only;                 /* try that level and no lower one */
+	int lowest; /* 0: tp_btf, else raw_tp; 1: raw_tp only */
+	bool only;  /* try that level and no lower one */
 };
 
 /* 0 or negative errno, with *msg set. */
@@ -44,9 +44,10 @@ void dp_ring_logging(struct dp_ring *r, bool on, uint64_t t_ns);
  * just ended a sync that has not been told yet: they wait for it.
  */
 struct dp_ring_take {
-	uint64_t *bits;            /* pages in index order, nregions * 2^18 bits */
+	uint64_t *bits; /* pages in index order, nregions * 2^18 bits */
 	size_t words;
-	const uint32_t *left;      /* page indices that the RESET left in the rings: they are the next sync's as well */
+	const uint32_t
+		*left; /* page indices that the RESET left in the rings: they are the next sync's as well */
 	uint32_t nleft;
 	struct dp_ages *ages;
 	uint32_t nages;

@@ -60,15 +60,19 @@ static int choose_source(struct dp_watch *w, char *msg, size_t len)
 
 	w->source = w->o.source ? w->o.source : ring ? DP_SRC_RING : DP_SRC_HARVEST;
 	if (w->source == DP_SRC_RING && !ring) {
-		snprintf(msg, len, "this VM has no dirty ring (QEMU: -accel kvm,dirty-ring-size=4096): use --source harvest");
+		snprintf(
+			msg, len,
+			"this VM has no dirty ring (QEMU: -accel kvm,dirty-ring-size=4096): use --source harvest");
 		return -EINVAL;
 	}
 	if (w->source == DP_SRC_HARVEST && ring) {
-		snprintf(msg, len, "this VM has a dirty ring, so nothing reads its bitmaps: use --source ring");
+		snprintf(msg, len,
+			 "this VM has a dirty ring, so nothing reads its bitmaps: use --source ring");
 		return -EINVAL;
 	}
 	if (w->source != DP_SRC_RING && w->source != DP_SRC_HARVEST) {
-		snprintf(msg, len, "source %s is not available here (see dirtyprof features)", dp_source_name(w->source));
+		snprintf(msg, len, "source %s is not available here (see dirtyprof features)",
+			 dp_source_name(w->source));
 		return -EINVAL;
 	}
 	return 0;
@@ -94,7 +98,8 @@ static int open_all(struct dp_watch *w, char *msg, size_t len)
 	}
 	/* Early: a migration may be under way, and what is sent meanwhile would be missing. */
 	if (!w->o.no_wire)
-		dp_wire_open(w->o.pid, w->o.lowest, false, &w->wire, w->wire_problem, sizeof(w->wire_problem));
+		dp_wire_open(w->o.pid, w->o.lowest, false, &w->wire, w->wire_problem,
+			     sizeof(w->wire_problem));
 	else
 		snprintf(w->wire_problem, sizeof(w->wire_problem), "switched off");
 	name_vm(w);
@@ -245,7 +250,8 @@ static int poll_once(struct dp_watch *w)
 	now = dp_mono_ns();
 	if (now - w->base_ns >= w->next_poll) {
 		if (w->logging)
-			w->iv.logged_ns += now - w->base_ns - (w->next_poll > POLL_NS ? w->next_poll - POLL_NS : 0);
+			w->iv.logged_ns +=
+				now - w->base_ns - (w->next_poll > POLL_NS ? w->next_poll - POLL_NS : 0);
 		w->next_poll = now - w->base_ns + POLL_NS;
 		err = dp_watch_refresh(w, now, false);
 		if (err)
@@ -297,7 +303,8 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 	if (w->iv.bits) {
 		dp_rollup(w->iv.bits, words, s->new_blocks);
 		for (r = 0; r < w->layout.nregions; r++)
-			w->region_new[r] = dp_popcount(w->iv.bits + (size_t)r * DP_REGION_WORDS, DP_REGION_WORDS);
+			w->region_new[r] =
+				dp_popcount(w->iv.bits + (size_t)r * DP_REGION_WORDS, DP_REGION_WORDS);
 		w->seen_pages += dp_bits_merge(w->seen, w->iv.bits, words);
 	}
 	s->seen_pages = w->seen_pages;
@@ -384,7 +391,8 @@ int dp_watch_step(struct dp_watch *w, uint64_t until_ns, int extra_fd)
 	if (w->proc.pidfd >= 0)
 		fds[n++] = (struct pollfd){ .fd = w->proc.pidfd, .events = POLLIN };
 	if (w->ring || w->harvest)
-		fds[n++] = (struct pollfd){ .fd = w->ring ? dp_ring_fd(w->ring) : dp_harvest_fd(w->harvest), .events = POLLIN };
+		fds[n++] = (struct pollfd){ .fd = w->ring ? dp_ring_fd(w->ring) : dp_harvest_fd(w->harvest),
+					    .events = POLLIN };
 	if (extra_fd >= 0) {
 		extra_at = n;
 		fds[n++] = (struct pollfd){ .fd = extra_fd, .events = POLLIN };

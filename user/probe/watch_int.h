@@ -11,10 +11,10 @@
 #include "model/bitlog.h"
 #include "model/layout.h"
 
-#define POLL_NS 50000000ull            /* slots and logging are looked at this often */
-#define BACKING_NS 30000000000ull      /* smaps walks page tables: seldom */
-#define ZERO_NS 10000000000ull
-#define SYNC_GAP_NS 10000000ull        /* GETs this close together are one sync */
+#define POLL_NS	    50000000ull	   /* slots and logging are looked at this often */
+#define BACKING_NS  30000000000ull /* smaps walks page tables: seldom */
+#define ZERO_NS	    10000000000ull
+#define SYNC_GAP_NS 10000000ull /* GETs this close together are one sync */
 
 /* Growable arrays of an interval under way. */
 struct dp_pile {
@@ -26,8 +26,8 @@ int dp_pile_add(struct dp_pile *p, const void *items, size_t n);
 
 /* What was collected since the interval began. */
 struct interval {
-	uint64_t t0;                   /* session clock */
-	uint64_t *bits;                /* pages, index order */
+	uint64_t t0;	/* session clock */
+	uint64_t *bits; /* pages, index order */
 	struct dp_pile ages, exposures, windows, syncs;
 	uint64_t *vcpu_events;
 	uint64_t pushes, repeated, unknown, lost, logged_ns;
@@ -40,23 +40,23 @@ struct dp_watch {
 	struct dp_ring *ring;
 	struct dp_harvest *harvest;
 	struct dp_bitlog *bitlog;
-	bool reading;                  /* inside a callback of the source, which must not be closed then */
+	bool reading; /* inside a callback of the source, which must not be closed then */
 	struct dp_wire_probe *wire;
 	char wire_problem[DP_WATCH_MSG];
 	enum dp_source source;
 	struct dp_layout layout;
 	struct dp_vm vm;
-	struct dp_kvm kvm;             /* as last looked at */
-	struct dp_slot_rec *recs;      /* copy of its slots */
+	struct dp_kvm kvm;	  /* as last looked at */
+	struct dp_slot_rec *recs; /* copy of its slots */
 	uint32_t nrecs, slot_ids;
-	uint64_t base_ns;              /* CLOCK_MONOTONIC of the session's zero */
-	bool logging;                  /* RAM logs */
-	uint64_t stopped_at;           /* session clock: the guest does not run since then; 0 = it runs */
+	uint64_t base_ns;    /* CLOCK_MONOTONIC of the session's zero */
+	bool logging;	     /* RAM logs */
+	uint64_t stopped_at; /* session clock: the guest does not run since then; 0 = it runs */
 	uint64_t logging_since, next_poll, next_backing, next_zero;
 	struct interval iv;
-	uint64_t due;                  /* session clock: the next regular interval ends; syncs do not move it */
-	uint64_t *seen;                /* every page dirtied so far */
-	uint64_t *sync_bits;           /* ring: pages since the last sync */
+	uint64_t due;	     /* session clock: the next regular interval ends; syncs do not move it */
+	uint64_t *seen;	     /* every page dirtied so far */
+	uint64_t *sync_bits; /* ring: pages since the last sync */
 	uint64_t seen_pages, last_sync;
 	uint64_t *region_new;
 	/* harvest: the sync under way */
@@ -64,17 +64,17 @@ struct dp_watch {
 	uint64_t sync_last;
 	uint32_t sync_tid;
 	bool sync_open, want_snapshot;
-	bool idle;                     /* harvest: the guest has not been seen to run yet */
-	bool sync_partial;             /* the latest GET has pieces still to come */
+	bool idle;	   /* harvest: the guest has not been seen to run yet */
+	bool sync_partial; /* the latest GET has pieces still to come */
 	uint64_t next_peek, peek_armed, harvest_lost;
-	uint32_t log_tids[16];         /* threads that took or re-armed the log */
+	uint32_t log_tids[16]; /* threads that took or re-armed the log */
 	uint32_t nlog_tids, next_log_tid;
 	struct dp_wire wire_now;
 	bool wire_was_active;
 	double zero_share;
 	/* own cost */
 	int stats_fd;
-	uint64_t file_bytes;           /* file pages (program, libraries) before any map was mapped */
+	uint64_t file_bytes; /* file pages (program, libraries) before any map was mapped */
 	uint64_t stats_on, stats_off, stats_runs, stats_ns, stats_copy, copy_seen;
 	uint64_t bpf_runs, bpf_ns, cpu_ns;
 	uint32_t seq;

@@ -8,9 +8,9 @@
 #include "probe/watch_int.h"
 
 #define RING_SYNC_GAP_NS 100000000ull  /* RESETs by a reaper, closer together than this, are one */
-#define PARTIAL_GAP_NS 1000000000ull   /* a GET's last piece was lost */
-#define PEEK_FIRST_NS 10000000ull
-#define PEEK_LONGEST_NS 64000000000ull
+#define PARTIAL_GAP_NS	 1000000000ull /* a GET's last piece was lost */
+#define PEEK_FIRST_NS	 10000000ull
+#define PEEK_LONGEST_NS	 64000000000ull
 
 static size_t words_of(const struct dp_watch *w)
 {
@@ -150,7 +150,8 @@ static bool key_in_sync(const struct dp_watch *w, uint32_t key)
 static void on_get(struct dp_watch *w, const struct dp_hv_rec *rec, const struct dp_bitlog_piece *p)
 {
 	/* A slot's second GET begins the next sync, as does a pause. */
-	if (w->sync_open && ((!rec->first && key_in_sync(w, rec->slot)) || p->t_ns > w->sync_last + SYNC_GAP_NS))
+	if (w->sync_open &&
+	    ((!rec->first && key_in_sync(w, rec->slot)) || p->t_ns > w->sync_last + SYNC_GAP_NS))
 		dp_watch_end_sync(w);
 	if (!rec->first && w->nsync_keys < 512)
 		w->sync_keys[w->nsync_keys++] = rec->slot;

@@ -13,9 +13,9 @@
 #include "cli/log.h"
 #include "probe/watch_int.h"
 
-#define STATS_ON_NS 50000000ull
+#define STATS_ON_NS    50000000ull
 #define STATS_FIRST_NS 200000000ull
-#define STATS_OFF_NS 1950000000ull
+#define STATS_OFF_NS   1950000000ull
 
 static void all_stats(const struct dp_watch *w, uint64_t *runs, uint64_t *ns, uint64_t *maps)
 {

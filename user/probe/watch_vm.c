@@ -11,8 +11,8 @@
 #include "probe/watch_int.h"
 #include "vm/backing.h"
 
-#define SPARE_SLOT_IDS 64 /* for slots that are plugged in later */
-#define STOPPED_NS 200000000ull /* a VMM may hold a vCPU this long between two KVM_RUNs */
+#define SPARE_SLOT_IDS	64	     /* for slots that are plugged in later */
+#define STOPPED_NS	200000000ull /* a VMM may hold a vCPU this long between two KVM_RUNs */
 #define BETWEEN_RUNS_NS 5000000ull
 
 /* log2 of 4K pages in a host page. */
@@ -122,13 +122,18 @@ static int fill_vm(struct dp_watch *w, const struct dp_vm_rec *vr)
 		uint32_t a = dp_layout_index(&w->layout, r->base_gfn << sh);
 		uint64_t end = ((r->base_gfn + r->npages) << sh) - 1;
 
-		*s = (struct dp_slot){ .id = r->id, .as_id = r->as_id, .flags = r->flags, .base_gfn = r->base_gfn,
-				       .npages = r->npages, .hva = r->hva };
+		*s = (struct dp_slot){ .id = r->id,
+				       .as_id = r->as_id,
+				       .flags = r->flags,
+				       .base_gfn = r->base_gfn,
+				       .npages = r->npages,
+				       .hva = r->hva };
 		s->logging = r->flags & KVM_MEM_LOG_DIRTY_PAGES;
 		s->ram = is_ram(r);
 		if (a != DP_INDEX_NONE && s->ram) {
 			s->region_base = a >> DP_REGION_SHIFT;
-			s->nregions = (uint32_t)((end >> DP_REGION_SHIFT) - ((r->base_gfn << sh) >> DP_REGION_SHIFT) + 1);
+			s->nregions = (uint32_t)((end >> DP_REGION_SHIFT) -
+						 ((r->base_gfn << sh) >> DP_REGION_SHIFT) + 1);
 		}
 		if (s->ram && !r->as_id && s->logging)
 			vm->logging_pages += r->npages << sh;
@@ -165,7 +170,9 @@ static int tell_source(struct dp_watch *w, uint64_t t_mono, bool exact)
 	for (i = 0; i < w->nrecs; i++) {
 		const struct dp_slot_rec *r = &w->recs[i];
 		uint32_t index = dp_layout_index(&w->layout, r->base_gfn << sh);
-		struct dp_ring_slot rs = { .index = index, .npages = (uint32_t)(r->npages << sh), .shift = sh,
+		struct dp_ring_slot rs = { .index = index,
+					   .npages = (uint32_t)(r->npages << sh),
+					   .shift = sh,
 					   .logging = !!(r->flags & KVM_MEM_LOG_DIRTY_PAGES) };
 
 		if (!is_ram(r) || index == DP_INDEX_NONE)
@@ -174,8 +181,11 @@ static int tell_source(struct dp_watch *w, uint64_t t_mono, bool exact)
 			dp_ring_slot(w->ring, r->as_id, r->id, &rs);
 		if (w->harvest)
 			dp_harvest_slot(w->harvest, r->as_id, r->id, r->npages);
-		bs[n++] = (struct dp_bitlog_slot){ .key = (uint32_t)r->as_id << 16 | r->id, .index = index, .shift = sh,
-						   .nbits = r->npages, .logging = rs.logging };
+		bs[n++] = (struct dp_bitlog_slot){ .key = (uint32_t)r->as_id << 16 | r->id,
+						   .index = index,
+						   .shift = sh,
+						   .nbits = r->npages,
+						   .logging = rs.logging };
 	}
 	if (w->bitlog)
 		err = dp_bitlog_slots(w->bitlog, bs, n, t_mono - w->base_ns, exact);
@@ -201,10 +211,15 @@ void dp_watch_source_close(struct dp_watch *w)
 
 static int open_probe(struct dp_watch *w, char *msg, size_t len)
 {
-	struct dp_ring_opts ro = { .pid = w->o.pid, .nvcpus = w->vm.nvcpus, .ring_entries = w->vm.ring_entries,
-				   .slot_ids = w->slot_ids, .layout = &w->layout, .lowest = w->o.lowest };
-	struct dp_harvest_opts ho = { .pid = w->o.pid, .slot_ids = w->slot_ids, .host_pages = w->vm.ram_pages,
-				      .lowest = w->o.lowest };
+	struct dp_ring_opts ro = { .pid = w->o.pid,
+				   .nvcpus = w->vm.nvcpus,
+				   .ring_entries = w->vm.ring_entries,
+				   .slot_ids = w->slot_ids,
+				   .layout = &w->layout,
+				   .lowest = w->o.lowest };
+	struct dp_harvest_opts ho = {
+		.pid = w->o.pid, .slot_ids = w->slot_ids, .host_pages = w->vm.ram_pages, .lowest = w->o.lowest
+	};
 	int err;
 
 	if (w->source == DP_SRC_RING)
@@ -240,7 +255,9 @@ int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len)
 	err = dp_layout_build(&w->layout, ext, n);
 	free(ext);
 	if (err) {
-		snprintf(msg, len, err == -E2BIG ? "this VM's memory is spread too far (more than 16 TiB)" : "out of memory");
+		snprintf(msg, len,
+			 err == -E2BIG ? "this VM's memory is spread too far (more than 16 TiB)"
+				       : "out of memory");
 		return err;
 	}
 	w->slot_ids = SPARE_SLOT_IDS;
@@ -284,7 +301,8 @@ static bool fits(const struct dp_watch *w)
 	for (i = 0; i < w->nrecs; i++) {
 		const struct dp_slot_rec *r = &w->recs[i];
 
-		if (is_ram(r) && (!dp_layout_covers(&w->layout, r->base_gfn << sh, r->npages << sh) || r->id >= w->slot_ids))
+		if (is_ram(r) && (!dp_layout_covers(&w->layout, r->base_gfn << sh, r->npages << sh) ||
+				  r->id >= w->slot_ids))
 			return false;
 	}
 	return true;
@@ -333,8 +351,8 @@ bool dp_watch_guest_stopped(struct dp_watch *w)
 		w->kvm.vm.running = k.vm.running;
 		follow_run_state(w);
 	}
-	return w->stopped_at ||
-	       (w->kvm.vm.running == 0 && dp_mono_ns() > dp_inspect_last_run_ns(w->inspect) + BETWEEN_RUNS_NS);
+	return w->stopped_at || (w->kvm.vm.running == 0 &&
+				 dp_mono_ns() > dp_inspect_last_run_ns(w->inspect) + BETWEEN_RUNS_NS);
 }
 
 /*

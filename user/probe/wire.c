@@ -12,21 +12,21 @@
 #include "vm/proc.h"
 #include "wire.skel.h"
 
-#define ADDR_UNIX 1
-#define PROTO_TCP 6
-#define STREAM_MIN (1u << 20)         /* bytes: less is no stream by itself */
-#define CHANNEL_MIN 4096u
-#define STREAM_SEND_MIN 1024          /* mean bytes a send: pages, not messages */
-#define IDLE_NS 5000000000ull         /* an entry that is silent this long is forgotten */
-#define STREAM_END_NS 1000000000ull   /* silent this long with logging off: the migration is over */
+#define ADDR_UNIX	1
+#define PROTO_TCP	6
+#define STREAM_MIN	(1u << 20) /* bytes: less is no stream by itself */
+#define CHANNEL_MIN	4096u
+#define STREAM_SEND_MIN 1024	      /* mean bytes a send: pages, not messages */
+#define IDLE_NS		5000000000ull /* an entry that is silent this long is forgotten */
+#define STREAM_END_NS	1000000000ull /* silent this long with logging off: the migration is over */
 
 struct sock_seen {
 	struct dp_wire_key key;
 	struct dp_wire_stat last, now;
 	bool used, present;
-	bool mig;                     /* carries a migration */
-	bool named;                   /* by its thread's name */
-	bool first_of_socket;         /* no other thread had sent on it before */
+	bool mig;	      /* carries a migration */
+	bool named;	      /* by its thread's name */
+	bool first_of_socket; /* no other thread had sent on it before */
 };
 
 struct dp_wire_probe {
@@ -36,7 +36,7 @@ struct dp_wire_probe {
 	const char *hook;
 	pid_t pid;
 	struct sock_seen seen[DP_WIRE_ENTRIES];
-	bool running;                 /* a migration's stream was seen and has not ended */
+	bool running; /* a migration's stream was seen and has not ended */
 	uint64_t total, first_ns, last_ns;
 };
 
@@ -81,7 +81,8 @@ int dp_wire_open(pid_t pid, int lowest, bool only, struct dp_wire_probe **out, c
 			break;
 	}
 	if (err) {
-		snprintf(msg, len, "cannot attach to sock_send_length (kernel 6.3 and later): %s", strerror(-err));
+		snprintf(msg, len, "cannot attach to sock_send_length (kernel 6.3 and later): %s",
+			 strerror(-err));
 		dp_wire_close(w);
 		return err;
 	}
@@ -193,7 +194,8 @@ static void classify(struct dp_wire_probe *w, bool logging, bool (*is_migration)
 
 		if (!s->used || s->mig)
 			continue;
-		s->mig = s->named || (is_migration && s->key.tid != (uint32_t)w->pid && is_migration(ctx, s->key.tid));
+		s->mig = s->named ||
+			 (is_migration && s->key.tid != (uint32_t)w->pid && is_migration(ctx, s->key.tid));
 	}
 	/* multifd channels go to the same peer and begin when the main one does. */
 	for (i = 0; i < DP_WIRE_ENTRIES; i++) {
@@ -225,14 +227,16 @@ static uint32_t count_channels(const struct dp_wire_probe *w)
 		if (!w->seen[i].used || !w->seen[i].mig || w->seen[i].now.bytes < CHANNEL_MIN)
 			continue;
 		for (k = 0; k < i; k++)
-			if (w->seen[k].used && w->seen[k].mig && w->seen[k].now.bytes >= CHANNEL_MIN && w->seen[k].key.sk == w->seen[i].key.sk)
+			if (w->seen[k].used && w->seen[k].mig && w->seen[k].now.bytes >= CHANNEL_MIN &&
+			    w->seen[k].key.sk == w->seen[i].key.sk)
 				break;
 		n += k == i;
 	}
 	return n;
 }
 
-static void add_socket(struct dp_wire_probe *w, struct sock_seen *s, struct dp_wire *out, uint32_t *tids, uint32_t *bursts)
+static void add_socket(struct dp_wire_probe *w, struct sock_seen *s, struct dp_wire *out, uint32_t *tids,
+		       uint32_t *bursts)
 {
 	const struct dp_wire_stat *a = &s->last, *b = &s->now;
 	uint64_t rates = b->rates - a->rates, bytes = b->bytes - a->bytes;
@@ -270,14 +274,16 @@ static void add_socket(struct dp_wire_probe *w, struct sock_seen *s, struct dp_w
 	out->delivery_samples += rates;
 	out->app_limited_samples += b->app_limited - a->app_limited;
 	if (b->rate_us > a->rate_us)
-		out->delivery_bps += (double)(b->rate_bytes - a->rate_bytes) * 1e6 / (double)(b->rate_us - a->rate_us);
+		out->delivery_bps +=
+			(double)(b->rate_bytes - a->rate_bytes) * 1e6 / (double)(b->rate_us - a->rate_us);
 	if (b->rates)
 		out->delivery_max_bps += (double)b->rate_max;
 	if (b->srtt_us > out->srtt_us)
 		out->srtt_us = b->srtt_us;
 }
 
-void dp_wire_scan(struct dp_wire_probe *w, bool logging, bool (*is_migration)(void *ctx, uint32_t tid), void *ctx)
+void dp_wire_scan(struct dp_wire_probe *w, bool logging, bool (*is_migration)(void *ctx, uint32_t tid),
+		  void *ctx)
 {
 	read_map(w);
 	classify(w, logging, is_migration, ctx);
@@ -288,8 +294,8 @@ bool dp_wire_running(const struct dp_wire_probe *w)
 	return w->running;
 }
 
-int dp_wire_take(struct dp_wire_probe *w, bool logging, uint64_t base_ns, bool (*is_migration)(void *ctx, uint32_t tid),
-		 void *ctx, struct dp_wire *out)
+int dp_wire_take(struct dp_wire_probe *w, bool logging, uint64_t base_ns,
+		 bool (*is_migration)(void *ctx, uint32_t tid), void *ctx, struct dp_wire *out)
 {
 	uint32_t tids[DP_WIRE_ENTRIES], bursts = 0;
 	uint64_t newest = 0;

@@ -18,7 +18,8 @@ void dp_wire_close(struct dp_wire_probe *w);
 const char *dp_wire_hook(const struct dp_wire_probe *w);
 
 /* Looks at the sockets without taking anything, so that new senders are known early. As dp_wire_take. */
-void dp_wire_scan(struct dp_wire_probe *w, bool logging, bool (*is_migration)(void *ctx, uint32_t tid), void *ctx);
+void dp_wire_scan(struct dp_wire_probe *w, bool logging, bool (*is_migration)(void *ctx, uint32_t tid),
+		  void *ctx);
 
 /* A migration's stream has begun and has not ended. */
 bool dp_wire_running(const struct dp_wire_probe *w);
@@ -28,8 +29,8 @@ bool dp_wire_running(const struct dp_wire_probe *w);
  * snapshot's clock, in CLOCK_MONOTONIC. is_migration (may be NULL) tells whether a thread did what only migration
  * threads do (took the dirty log); names and the peer's address tell the rest.
  */
-int dp_wire_take(struct dp_wire_probe *w, bool logging, uint64_t base_ns, bool (*is_migration)(void *ctx, uint32_t tid),
-		 void *ctx, struct dp_wire *out);
+int dp_wire_take(struct dp_wire_probe *w, bool logging, uint64_t base_ns,
+		 bool (*is_migration)(void *ctx, uint32_t tid), void *ctx, struct dp_wire *out);
 
 /* Forgets sockets that have been silent, and a migration that has ended. Now and then, after a take. */
 void dp_wire_forget(struct dp_wire_probe *w, bool logging, uint64_t now_ns);
