@@ -14,6 +14,7 @@
 #define FAR	1.6  /* ... so that they are given this many where they bound other times */
 #define RARE	4
 #define CLOSE	1.5
+#define REPEATS 3
 #define ASSUMED 0.05 /* of U: spread assumed while no window was repeated */
 
 /*
@@ -74,6 +75,40 @@ static double binomial(const struct dp_wbin *b)
 	return p * (1.0 - p) / per;
 }
 
+static uint32_t octave(const struct dp_wbin *b)
+{
+	return b->bin / DP_BIN_SUB;
+}
+
+static void add_near(struct dp_wnoise *noise, const struct dp_wbin *b, double between)
+{
+	uint32_t o = octave(b);
+
+	noise->near_between[o] += between;
+	noise->near_dof[o] += b->n - 1.0;
+	/* Lengths of one arming go together: the most repeated one tells how many repeats there were. */
+	noise->near_repeats[o] = fmax(noise->near_repeats[o], b->n - 1.0);
+}
+
+/* A guest's bursts show in short windows and not in long ones: where enough were repeated, noise of about that length. */
+static void near_noise(const struct dp_wnoise *noise, const struct dp_wbin *b, double *effect, double *dof)
+{
+	uint32_t o = octave(b), i;
+	double between = 0.0, sum = 0.0, repeats = 0.0;
+
+	for (i = o ? o - 1 : 0; i <= o + 1 && i < DP_OCTAVES; i++) {
+		between += noise->near_between[i];
+		sum += noise->near_dof[i];
+		repeats = fmax(repeats, noise->near_repeats[i]);
+	}
+	*effect = noise->effect;
+	*dof = noise->dof;
+	if (repeats < REPEATS)
+		return;
+	*effect = fmax(1.0, between / sum);
+	*dof = repeats;
+}
+
 struct dp_wnoise dp_windows_noise(const struct dp_wset *set, const double *cap, uint32_t n)
 {
 	struct dp_wnoise noise = { .effect = 1.0, .share = 1.0 };
@@ -91,6 +126,7 @@ struct dp_wnoise dp_windows_noise(const struct dp_wset *set, const double *cap, 
 
 			between += spread / binomial(&bins[i]);
 			own += bins[i].n - 1.0;
+			add_near(&noise, &bins[i], spread / binomial(&bins[i]));
 		}
 		dof += own;
 		/* Regions are armed together: their windows do not add independent repeats. */
@@ -112,15 +148,16 @@ struct dp_wnoise dp_windows_noise(const struct dp_wset *set, const double *cap, 
 /* Half band of a point, in shares of the armed blocks. */
 static double half_band(const struct dp_wbin *b, struct dp_wnoise noise)
 {
-	double v = b->dirty / b->armed, floor_sd = sqrt(binomial(b) / b->n), sd = 0.0, dof, q;
+	double v = b->dirty / b->armed, floor_sd = sqrt(binomial(b) / b->n), sd = 0.0, effect, dof, q;
 
-	dof = fmax(noise.dof, b->n - 1.0);
+	near_noise(&noise, b, &effect, &dof);
+	dof = fmax(dof, b->n - 1.0);
 	if (dof < 1.0)
 		return fmax(DP_Z90 * floor_sd * noise.share, ASSUMED * v);
 	q = dp_student90(dof);
 	if (b->n > 1)
 		sd = sqrt(fmax(0.0, b->ap2 / b->armed - v * v) / (b->n - 1)) * dp_student90(b->n - 1) / q;
-	sd = fmax(sd, floor_sd * sqrt(noise.effect));
+	sd = fmax(sd, floor_sd * sqrt(effect));
 	/* The binomial part may cancel between regions, what exceeds it may not. */
 	return q * (floor_sd * noise.share + fmax(0.0, sd - floor_sd));
 }
