@@ -258,6 +258,11 @@ static int poll_once(struct dp_watch *w)
 			return err;
 		if (w->wire && w->logging)
 			dp_wire_scan(w->wire, true, dp_watch_took_log, w);
+		if (w->ring && now - w->base_ns >= w->next_age) {
+			if (w->next_age)
+				dp_ring_age_stamps(w->ring, now);
+			w->next_age = now - w->base_ns + AGE_NS;
+		}
 		dp_watch_sample_cost(w);
 		if (now - w->base_ns >= w->next_backing) {
 			dp_watch_backing(w);

@@ -52,7 +52,7 @@ struct dp_watch {
 	uint64_t base_ns;    /* CLOCK_MONOTONIC of the session's zero */
 	bool logging;	     /* RAM logs */
 	uint64_t stopped_at; /* session clock: the guest does not run since then; 0 = it runs */
-	uint64_t logging_since, next_poll, next_backing, next_zero;
+	uint64_t logging_since, next_poll, next_backing, next_zero, next_age;
 	struct interval iv;
 	uint64_t due;	     /* session clock: the next regular interval ends; syncs do not move it */
 	uint64_t *seen;	     /* every page dirtied so far */

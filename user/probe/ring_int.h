@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/* Inside of the ring source: shared by ring*.c only. */
+#ifndef DIRTYPROF_PROBE_RING_INT_H
+#define DIRTYPROF_PROBE_RING_INT_H
+
+#include "probe/bpf_util.h"
+#include "probe/ring.h"
+#include "ring.skel.h"
+
+/* Stamps kept of each size: 16 MiB. Above, one block in 2^shift is stamped, at hashed places. */
+#define MAX_STAMPS (1u << 22)
+
+/* What an anchor looked like when it was last read. */
+struct anchor_seen {
+	struct dp_anchor a;
+	bool open;
+	uint64_t age_ns; /* of the open one */
+	double blind;
+};
+
+struct dp_ring {
+	struct ring_bpf *skel;
+	struct bpf_link *links[2];
+	struct bpf_program *push, *reset;
+	struct ring_buffer *notes;
+	const char *hook;
+	uint32_t nregions, nchunks, slot_ids, nvcpus, nrows;
+	uint32_t nstamps, sample_shift[DP_SIZES], stamp_base[DP_SIZES];
+	struct dp_ring_slot *slots;
+	struct dp_chunk *bits;
+	struct dp_stamps *stamps;
+	struct dp_hist *hists, *prev;
+	size_t slots_len, bits_len, stamps_len, hists_len;
+	bool on;
+	uint64_t active_ns, active_pushes; /* when pushes were last seen to go on */
+	uint64_t base;
+	struct anchor_seen seen[DP_LEVELS];
+	uint64_t prev_pushes[DP_MAX_STAT_VCPUS], prev_repeated, prev_unknown;
+	/* results of a take */
+	uint64_t *out_events;
+	struct dp_ages *ages;
+	uint32_t nages, ages_room;
+	struct dp_exposure *exposures; /* of a take under way; cuts are added when logging stops */
+	uint32_t nexposures, exposures_room;
+	uint32_t cur;	     /* the set of bits that was written when last looked */
+	uint32_t spare;	     /* a clean set that the programs do not have; DP_NO_SET: none */
+	uint32_t handed_out; /* the set that the last take gave, until it is clean again */
+	uint32_t waiting;    /* takes since a sync closed a set whose note has not come */
+	uint32_t left[DP_LEFT_MAX];
+	void (*cb)(void *ctx, const struct dp_reset_note *note);
+	void *cb_ctx;
+};
+
+/* ring_count.c: what the programs counted since the last look */
+void dp_ring_age_anchors(struct dp_ring *r, uint64_t t_ns);
+int dp_ring_take_ages(struct dp_ring *r); /* 0 or -ENOMEM */
+void dp_ring_take_counters(struct dp_ring *r, struct dp_ring_take *out);
+
+#endif
