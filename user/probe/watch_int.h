@@ -11,8 +11,9 @@
 #include "model/bitlog.h"
 #include "model/layout.h"
 
-#define POLL_NS	    50000000ull	   /* slots and logging are looked at this often */
-#define BACKING_NS  30000000000ull /* smaps walks page tables: seldom */
+#define POLL_NS	    50000000ull	     /* slots and logging are looked at this often */
+#define BACKING_NS  30000000000ull   /* smaps walks page tables: seldom */
+#define AGE_NS	    3600000000000ull /* stamps wrap after 4.9 hours: old ones are forgotten before */
 #define ZERO_NS	    10000000000ull
 #define SYNC_GAP_NS 10000000ull /* GETs this close together are one sync */
 
