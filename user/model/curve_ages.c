@@ -13,8 +13,8 @@
 
 #include "model/curve_impl.h"
 
-#define MIN_EXPOSURE   0.25 /* anchors: below it a bin says too little to extend the reach */
-#define TRUSTED	       4.0  /* anchors and batches from which their spread is believed */
+#define MIN_EXPOSURE   0.25  /* anchors: below it a bin says too little to extend the reach */
+#define TRUSTED	       4.0   /* anchors and batches from which their spread is believed */
 #define RATE_SPAN      10e-3 /* s */
 #define MAX_CORRECTION 64.0
 
@@ -226,7 +226,8 @@ static uint32_t jackknife(const struct dp_curve *c, const struct dp_size_data *d
  */
 static void fit_band(const struct dp_curve *c, struct dp_size_data *d, const double *count)
 {
-	double var[DP_BINS + 1], floor_var = 0.0, recent[DP_BIN_SUB], effect = 1.0, dof = 1.0, raw = 0.0, clump = 0.0;
+	double var[DP_BINS + 1], floor_var = 0.0, recent[DP_BIN_SUB], effect = 1.0, dof = 1.0, raw = 0.0,
+				 clump = 0.0;
 	uint32_t used = jackknife(c, d, count, var), b, i;
 
 	for (i = 0; i < DP_BIN_SUB; i++)

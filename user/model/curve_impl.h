@@ -17,7 +17,7 @@
 #define DP_GRID_SUB    4	  /* points a bin in a fitted table */
 #define DP_MAX_KNOTS   192	  /* window lengths kept apart in one set */
 #define DP_OCTAVES     (DP_BINS / DP_BIN_SUB + 1)
-#define DP_SAME_LENGTH 1.03	  /* windows whose lengths differ by less are one point */
+#define DP_SAME_LENGTH 1.03 /* windows whose lengths differ by less are one point */
 
 /*
  * Two sums a bin. low: only the shortest level that covers the bin, whose anchors are the most and never

@@ -10,8 +10,8 @@
 
 #include "model/curve_impl.h"
 
-#define MANY	8    /* points; of more, some err by more than their half band ... */
-#define FAR	1.6  /* ... so that they are given this many where they bound other times */
+#define MANY	8   /* points; of more, some err by more than their half band ... */
+#define FAR	1.6 /* ... so that they are given this many where they bound other times */
 #define RARE	4
 #define CLOSE	1.5
 #define REPEATS 3
@@ -58,7 +58,8 @@ static uint32_t leave_out_rare(struct dp_wbin *b, uint32_t n)
 	for (i = 0; i < n; i++) {
 		keep[i] = true;
 		for (j = 0; j < n; j++)
-			if (b[j].n >= RARE * b[i].n && b[j].tmax < CLOSE * b[i].tmax && b[i].tmax < CLOSE * b[j].tmax)
+			if (b[j].n >= RARE * b[i].n && b[j].tmax < CLOSE * b[i].tmax &&
+			    b[i].tmax < CLOSE * b[j].tmax)
 				keep[i] = false;
 	}
 	for (i = 0; i < n; i++)
@@ -173,7 +174,8 @@ static void reconcile(struct dp_bound *p, const struct dp_wbin *b, uint32_t n)
 	for (i = 0; i < n; i++) {
 		for (j = 0; j < n; j++) {
 			/* How much larger U may be at j than at i. */
-			double rise = fmax(1.0, p[i].tlo > 0.0 ? p[j].thi / p[i].tlo : 1.0), h = p[i].h, l = p[j].l;
+			double rise = fmax(1.0, p[i].tlo > 0.0 ? p[j].thi / p[i].tlo : 1.0), h = p[i].h,
+			       l = p[j].l;
 
 			if (i == j || l <= h * rise)
 				continue;
