@@ -126,6 +126,8 @@ static uint64_t first_window(const struct profile *p)
 		ns = (uint64_t)(bytes / p->o.bandwidth * 1e9);
 	if (!p->o.window_ns && ns > 2 * WINDOW_DEFAULT_NS)
 		ns = 2 * WINDOW_DEFAULT_NS;
+	if (p->o.count && !p->o.window_ns && ns > p->o.count * p->o.interval_ns)
+		ns = p->o.count * p->o.interval_ns;
 	if (ns < WINDOW_MIN_NS && !p->o.window_ns)
 		ns = WINDOW_MIN_NS;
 	return ns > WINDOW_MAX_NS ? WINDOW_MAX_NS : ns;
