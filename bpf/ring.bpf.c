@@ -44,9 +44,6 @@ __u32 left[DP_LEFT_MAX];
 __u32 active;	    /* anchors are open */
 __u64 started_ns;   /* when the anchors of this logging were opened first */
 __u64 last_push_ns; /* last push that was not a repetition */
-__u64 last_reset_ns;
-__u32 last_reset_tid;
-__u64 resets;
 __u64 last_wake_ns; /* user space is woken at most 100 times a second */
 __u32 rearmed;	    /* stamp of the last RESET of any kind */
 __u32 blind_limit;  /* pages: more than this at a RESET is no good anchor */
@@ -246,21 +243,28 @@ static __always_inline void set_bit(u32 page)
 		__sync_fetch_and_or(word, bit);
 }
 
+/* The slot of a ring entry, NULL where it is not known (yet). */
+static __always_inline struct dp_ring_slot *slot_of(u32 slot, u64 offset)
+{
+	u32 id = slot & 0xffff, key = (slot >> 16) * targ_slot_ids + id;
+	struct dp_ring_slot *s = bpf_map_lookup_elem(&slots, &key);
+
+	return s && id < targ_slot_ids && offset < (s->npages >> s->shift) ? s : NULL;
+}
+
 static __always_inline int on_push(u32 index, u32 slot, u64 offset, u32 tid)
 {
 	struct dp_vcpu_stat *stat;
 	struct dp_ring_slot *s;
-	u32 id, page, newest, stamp, last, *st, key;
+	u32 page, newest, stamp, last, *st;
 	u64 now;
 
 	if (index >= DP_MAX_STAT_VCPUS)
 		index = DP_MAX_STAT_VCPUS - 1;
 	stat = &vcpu_stats[index];
 	stat->pushes++;
-	id = slot & 0xffff;
-	key = (slot >> 16) * targ_slot_ids + id;
-	s = bpf_map_lookup_elem(&slots, &key);
-	if (!s || id >= targ_slot_ids || offset >= (s->npages >> s->shift)) {
+	s = slot_of(slot, offset);
+	if (!s) {
 		stat->unknown++;
 		return 0;
 	}
@@ -306,28 +310,19 @@ static __always_inline u32 blind_pages(u32 index, u32 used)
 	return total;
 }
 
-/* The first page of a push, or ~0u where its slot is not known. */
-static __always_inline u32 page_of(u32 slot, u64 offset)
-{
-	u32 id = slot & 0xffff, key = (slot >> 16) * targ_slot_ids + id;
-	struct dp_ring_slot *s = bpf_map_lookup_elem(&slots, &key);
-
-	if (!s || id >= targ_slot_ids || offset >= (s->npages >> s->shift))
-		return ~0u;
-	return s->index + (u32)(offset << s->shift);
-}
-
 /* Lists an entry that the RESET left in its ring. Not static: see count_levels. */
 __attribute__((noinline)) int list_left(u64 gfn_addr)
 {
 	struct kvm_dirty_gfn gfn;
+	struct dp_ring_slot *s;
 	u32 page, n = nleft;
 
 	if (bpf_probe_read_kernel(&gfn, sizeof(gfn), (void *)gfn_addr))
 		return 0;
-	page = page_of(gfn.slot, gfn.offset);
-	if (page == ~0u)
+	s = slot_of(gfn.slot, gfn.offset);
+	if (!s)
 		return 0;
+	page = s->index + (u32)(gfn.offset << s->shift);
 	nleft = n + 1;
 	if (n < DP_LEFT_MAX)
 		left[n] = page;
@@ -393,9 +388,6 @@ static __always_inline int on_reset(u32 index, u32 used, u32 reset_index, u32 so
 		return 0;
 	full = full_seen;
 	full_seen = 0;
-	resets++;
-	last_reset_ns = now;
-	last_reset_tid = tid;
 	stamp = stamp_of(now);
 	rearmed = stamp;
 	overdue = (u64)(u32)(stamp - anchors[0].stamp) << DP_STAMP_SHIFT > ANCHOR_OVERDUE_NS;

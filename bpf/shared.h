@@ -15,8 +15,6 @@
 
 #include "dirtyprof/bins.h"
 
-#define DP_SLOT_IDS_MAX 32768u
-
 /* ---- vm.bpf.c ---- */
 
 enum { DP_FD_VM = 1, DP_FD_VCPU = 2 };

@@ -185,7 +185,6 @@ int vm_inspect(struct bpf_raw_tracepoint_args *ctx)
 /* ---- when did the guest last run? ---- */
 
 __u64 vcpu_last_exit_ns;
-__u64 vcpu_exits;
 
 static __always_inline int on_userspace_exit(void)
 {
@@ -193,7 +192,6 @@ static __always_inline int on_userspace_exit(void)
 		return 0;
 	/* A plain store: whichever vCPU stores last wins, and they stop within microseconds of each other. */
 	vcpu_last_exit_ns = bpf_ktime_get_ns();
-	vcpu_exits++;
 	return 0;
 }
 

@@ -182,11 +182,6 @@ const char *dp_ring_hook(const struct dp_ring *r)
 	return r->hook;
 }
 
-bool dp_ring_slot_fits(const struct dp_ring *r, uint32_t id)
-{
-	return id < r->slot_ids;
-}
-
 void dp_ring_slot(struct dp_ring *r, uint32_t as_id, uint32_t id, const struct dp_ring_slot *s)
 {
 	struct dp_ring_slot *dst;

@@ -33,7 +33,6 @@ const char *dp_ring_hook(const struct dp_ring *r);
 
 /* The slots as they are: index DP_INDEX_NONE or npages 0 = not tracked. */
 void dp_ring_slot(struct dp_ring *r, uint32_t as_id, uint32_t id, const struct dp_ring_slot *s);
-bool dp_ring_slot_fits(const struct dp_ring *r, uint32_t id);
 
 /* Logging of RAM was seen to be on (opens anchors if no push has) or off (closes them) at t_ns, CLOCK_MONOTONIC. */
 void dp_ring_logging(struct dp_ring *r, bool on, uint64_t t_ns);

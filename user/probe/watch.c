@@ -91,6 +91,10 @@ static int open_all(struct dp_watch *w, char *msg, size_t len)
 	err = dp_inspect_open(w->o.pid, &w->inspect, msg, len);
 	if (err)
 		return err;
+	/* Ring entries name a slot, not a VM: a second VM's would be taken for this one's. */
+	if (dp_inspect_vms(w->inspect) > 1)
+		dp_warn("process %d holds %u VMs: the first one's memory is shown, and the others' writes are mixed in",
+			(int)w->o.pid, dp_inspect_vms(w->inspect));
 	err = dp_inspect_look(w->inspect, &w->kvm);
 	if (err) {
 		snprintf(msg, len, "cannot read the VM of process %d: %s", (int)w->o.pid, strerror(-err));
@@ -197,11 +201,6 @@ const char *dp_watch_hook(const struct dp_watch *w)
 	return w->ring ? dp_ring_hook(w->ring) : w->harvest ? dp_harvest_hook(w->harvest) : "";
 }
 
-const char *dp_watch_wire_hook(const struct dp_watch *w)
-{
-	return w->wire ? dp_wire_hook(w->wire) : "";
-}
-
 const char *dp_watch_wire_problem(const struct dp_watch *w)
 {
 	return w->wire_problem;
@@ -210,11 +209,6 @@ const char *dp_watch_wire_problem(const struct dp_watch *w)
 bool dp_watch_logging(const struct dp_watch *w)
 {
 	return w->logging;
-}
-
-bool dp_watch_migrating(const struct dp_watch *w)
-{
-	return w->wire && dp_wire_running(w->wire);
 }
 
 uint64_t dp_watch_now_ns(const struct dp_watch *w)

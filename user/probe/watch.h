@@ -31,10 +31,8 @@ const struct dp_proc *dp_watch_proc(const struct dp_watch *w);
 const struct dp_vm *dp_watch_vm(const struct dp_watch *w);
 enum dp_source dp_watch_source(const struct dp_watch *w);
 const char *dp_watch_hook(const struct dp_watch *w);
-const char *dp_watch_wire_hook(const struct dp_watch *w);    /* "" if none */
 const char *dp_watch_wire_problem(const struct dp_watch *w); /* why there is none, "" if there is */
 bool dp_watch_logging(const struct dp_watch *w);
-bool dp_watch_migrating(const struct dp_watch *w);  /* a migration stream is under way */
 uint64_t dp_watch_now_ns(const struct dp_watch *w); /* the session's clock */
 
 enum dp_watch_event { DP_WATCH_NOTHING, DP_WATCH_SNAPSHOT, DP_WATCH_GONE, DP_WATCH_FD };

@@ -53,7 +53,7 @@ struct dp_watch {
 	uint64_t base_ns;    /* CLOCK_MONOTONIC of the session's zero */
 	bool logging;	     /* RAM logs */
 	uint64_t stopped_at; /* session clock: the guest does not run since then; 0 = it runs */
-	uint64_t logging_since, next_poll, next_backing, next_zero, next_age;
+	uint64_t next_poll, next_backing, next_zero, next_age;
 	struct interval iv;
 	uint64_t due;	     /* session clock: the next regular interval ends; syncs do not move it */
 	uint64_t *seen;	     /* every page dirtied so far */
@@ -71,7 +71,6 @@ struct dp_watch {
 	uint32_t log_tids[16]; /* threads that took or re-armed the log */
 	uint32_t nlog_tids, next_log_tid;
 	struct dp_wire wire_now;
-	bool wire_was_active;
 	double zero_share;
 	/* own cost */
 	int stats_fd;

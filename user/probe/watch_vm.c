@@ -413,7 +413,6 @@ int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact)
 	follow_ring(w, t_mono);
 	if (w->logging != was) {
 		dp_debug("logging of RAM is %s", w->logging ? "on" : "off");
-		w->logging_since = w->logging ? t_mono - w->base_ns : 0;
 		w->last_sync = w->logging ? t_mono - w->base_ns : 0;
 	}
 	return 0;
