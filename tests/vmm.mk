@@ -3,6 +3,8 @@
 
 ifeq ($(BPF_ARCH),x86)
 VMM_ARCH  := arch_x86.c guest_x86.S
+else
+VMM_ARCH  := arch_ppc64.c guest_ppc64.S
 endif
 VMM_SRC   := main.c pattern.c vm.c log.c run.c $(VMM_ARCH)
 VMM_OBJ   := $(patsubst %,$(BUILD)/tests/vmm/%.o,$(basename $(VMM_SRC)))
@@ -11,7 +13,7 @@ DPVMM     := $(BUILD)/tests/dpvmm
 $(BUILD)/tests/vmm/%.o: tests/vmm/%.c
 	$(call msg,CC)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE $(WARN) $(CFLAGS) -pthread -MMD -MP -c -o $@ $<
+	$(Q)$(CC) -std=gnu11 -D_GNU_SOURCE -D__SANE_USERSPACE_TYPES__ $(WARN) $(CFLAGS) -pthread -MMD -MP -c -o $@ $<
 
 $(BUILD)/tests/vmm/%.o: tests/vmm/%.S
 	$(call msg,AS)
@@ -22,7 +24,7 @@ $(DPVMM): $(VMM_OBJ)
 	$(call msg,LINK)
 	$(Q)$(CC) $(CFLAGS) $(LDFLAGS) -pthread -o $@ $(VMM_OBJ)
 
-dpvmm: $(if $(VMM_ARCH),$(DPVMM))
+dpvmm: $(DPVMM)
 
 -include $(VMM_OBJ:.o=.d)
 
@@ -43,6 +45,6 @@ $(GUEST): $(GUEST_OBJ) tests/guest/guest.lds
 	$(call msg,LINK)
 	$(Q)$(LD) -m elf_i386 --build-id=none -z noexecstack -T tests/guest/guest.lds -o $@ $(GUEST_OBJ)
 
-guest: $(if $(VMM_ARCH),$(GUEST))
+guest: $(if $(filter x86,$(BPF_ARCH)),$(GUEST))
 
 .PHONY: guest

@@ -13,7 +13,7 @@ int log_ring_map(struct vmm *v, struct vcpu *c)
 {
 	size_t bytes = v->opt.ring_entries * sizeof(struct kvm_dirty_gfn);
 	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, c->fd,
-		       (off_t)(KVM_DIRTY_LOG_PAGE_OFFSET * PAGE_BYTES));
+		       (off_t)(KVM_DIRTY_LOG_PAGE_OFFSET * v->page_bytes));
 
 	if (p == MAP_FAILED) {
 		int err = -errno;
@@ -45,7 +45,7 @@ static uint64_t collect_ring(struct vmm *v, struct vcpu *c)
 		if (!(__atomic_load_n(&e->flags, __ATOMIC_ACQUIRE) & KVM_DIRTY_GFN_F_DIRTY))
 			return n;
 		s = find_slot(v, e->slot);
-		if (s && e->offset < s->bytes / PAGE_BYTES)
+		if (s && e->offset < s->bytes / v->page_bytes)
 			s->dirty[e->offset / 64] |= 1ull << (e->offset % 64);
 		else
 			fprintf(stderr, "dpvmm: ring entry for slot %u page %llu, which is not there\n",
@@ -73,7 +73,7 @@ int log_collect_rings(struct vmm *v)
 /* CLEAR what GET gave, in chunks, only where there is something: as QEMU does. */
 static int clear_slot(struct vmm *v, struct slot *s)
 {
-	uint64_t pages = s->bytes / PAGE_BYTES;
+	uint64_t pages = s->bytes / v->page_bytes;
 
 	for (uint64_t at = 0; at < pages; at += CLEAR_CHUNK) {
 		uint64_t n = pages - at < CLEAR_CHUNK ? pages - at : CLEAR_CHUNK, any = 0;
@@ -103,7 +103,7 @@ static int clear_slot(struct vmm *v, struct slot *s)
 static int collect_bitmap(struct vmm *v, struct slot *s)
 {
 	struct kvm_dirty_log get = { .slot = s->id, .dirty_bitmap = v->scratch };
-	uint64_t words = (s->bytes / PAGE_BYTES + 63) / 64;
+	uint64_t words = (s->bytes / v->page_bytes + 63) / 64;
 
 	if (ioctl(v->vm, KVM_GET_DIRTY_LOG, &get) < 0)
 		return -errno;
@@ -126,16 +126,17 @@ int log_collect(struct vmm *v)
 }
 
 /* Slots are in ascending order of address, so a block is new when it is not the last one seen. */
-static void count_slot(struct slot *s, struct report *r, uint64_t *pages, uint64_t last[4])
+static void count_slot(const struct vmm *v, struct slot *s, struct report *r, uint64_t *pages,
+		       uint64_t last[4])
 {
 	static const uint8_t shift[4] = { 16, 21, 24, 30 };
-	uint64_t words = (s->bytes / PAGE_BYTES + 63) / 64;
+	uint64_t words = (s->bytes / v->page_bytes + 63) / 64;
 
 	*pages = 0;
 	for (uint64_t w = 0; w < words; w++) {
 		for (uint64_t bits = s->dirty[w]; bits; bits &= bits - 1) {
 			uint64_t page = w * 64 + (uint64_t)__builtin_ctzll(bits),
-				 gpa = s->gpa + page * PAGE_BYTES;
+				 gpa = s->gpa + page * v->page_bytes;
 
 			++*pages;
 			for (int k = 0; k < 4; k++) {
@@ -165,7 +166,7 @@ int log_report(struct vmm *v, struct report *r)
 	r->took_ns = now_ns() - r->t_ns;
 	pthread_mutex_lock(&v->log_lock);
 	for (uint32_t i = 0; i < v->nslots; i++) {
-		count_slot(&v->slots[i], r, &r->by_slot[i], last);
+		count_slot(v, &v->slots[i], r, &r->by_slot[i], last);
 		r->dirty += r->by_slot[i];
 	}
 	r->entries = v->entries;

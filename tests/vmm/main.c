@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "vmm.h"
 
@@ -29,7 +30,8 @@ static const char usage_text[] =
 	"  --clear-delay-ms MS    manual: wait before the CLEAR of each 1 GiB\n"
 	"  --batch-writes N       writes between two exits (4096; emulated 1024, with a ring 60)\n"
 	"  --batch-us US          a paced guest wakes this often (1000)\n"
-	"  --backing anon | thp | hugetlb2m\n"
+	"  --backing anon | thp | hugetlb:SIZE       SIZE: 2M, 16M, 1G, of those that the host has\n"
+	"  --mmu radix | hash     POWER: the guest's (the host's)\n"
 	"  --cold                 do not touch the pattern's pages beforehand\n"
 	"  --seed N\n"
 	"  --wait-file PATH       begin when this file exists; --wait-seconds S at most (30)\n"
@@ -56,6 +58,7 @@ enum {
 	O_BATCH,
 	O_BATCH_WRITES,
 	O_BACKING,
+	O_MMU,
 	O_SEED,
 	O_WAIT,
 	O_WAIT_S,
@@ -83,6 +86,7 @@ static const struct option longopts[] = {
 	{ "batch-us", 1, NULL, O_BATCH },
 	{ "batch-writes", 1, NULL, O_BATCH_WRITES },
 	{ "backing", 1, NULL, O_BACKING },
+	{ "mmu", 1, NULL, O_MMU },
 	{ "seed", 1, NULL, O_SEED },
 	{ "wait-file", 1, NULL, O_WAIT },
 	{ "wait-seconds", 1, NULL, O_WAIT_S },
@@ -149,14 +153,19 @@ static bool parse_cpu(struct options *o, const char *text)
 
 static bool parse_backing(struct options *o, const char *text)
 {
-	static const char *const names[] = { "anon", "thp", "hugetlb2m" };
+	if (!strncmp(text, "hugetlb:", 8)) {
+		o->backing = BACK_HUGETLB;
+		return parse_size(text + 8, &o->huge_bytes) && o->huge_bytes > PAGE_BYTES &&
+		       !(o->huge_bytes & (o->huge_bytes - 1));
+	}
+	o->backing = !strcmp(text, "thp") ? BACK_THP : BACK_ANON;
+	return o->backing == BACK_THP || !strcmp(text, "anon");
+}
 
-	for (int i = 0; i < 3; i++)
-		if (!strcmp(text, names[i])) {
-			o->backing = (enum backing)i;
-			return true;
-		}
-	return false;
+static bool parse_mmu(struct options *o, const char *text)
+{
+	o->mmu = !strcmp(text, "hash") ? MMU_HASH : MMU_RADIX;
+	return o->mmu == MMU_HASH || !strcmp(text, "radix");
 }
 
 static bool parse_u32(const char *text, uint64_t min, uint64_t max, uint32_t *out)
@@ -230,6 +239,8 @@ static bool parse_option(struct options *o, int c, const char *arg, bool *cyclic
 		return parse_u32(arg, 1, BATCH_MAX, &o->batch_writes);
 	case O_BACKING:
 		return parse_backing(o, arg);
+	case O_MMU:
+		return parse_mmu(o, arg);
 	case O_SEED:
 		return parse_number(arg, UINT64_MAX, &o->pattern.seed);
 	case O_WAIT:
@@ -246,7 +257,7 @@ static bool parse_option(struct options *o, int c, const char *arg, bool *cyclic
 static const char *check(struct options *o)
 {
 	uint64_t pages = pattern__pages(&o->pattern),
-		 unit = o->backing == BACK_HUGETLB ? 2ull << 20 : PAGE_BYTES;
+		 unit = o->backing == BACK_HUGETLB ? o->huge_bytes : (uint64_t)sysconf(_SC_PAGESIZE);
 
 	if (!o->mem || o->mem % unit || o->mem > 4ull << 40)
 		return "--mem: whole pages, at most 4T";
@@ -254,7 +265,7 @@ static const char *check(struct options *o)
 		return "--stride and --offset: whole pages";
 	if (pages && (o->offset >= o->mem || (pages - 1) > (o->mem - o->offset - PAGE_BYTES) / o->stride))
 		return "the pattern does not fit into the guest's memory";
-	if (o->nslots > o->mem / PAGE_BYTES)
+	if (o->nslots > o->mem / unit)
 		return "more slots than pages";
 	return NULL;
 }

@@ -240,7 +240,10 @@ static int wait_for_start(struct vmm *v)
 {
 	uint64_t until = now_ns() + v->opt.wait_seconds * NSEC;
 
-	printf("{\"event\":\"ready\",\"pid\":%d}\n", (int)getpid());
+	printf("{\"event\":\"ready\",\"pid\":%d,\"page\":%" PRIu64, (int)getpid(), v->page_bytes);
+	if (v->mmu)
+		printf(",\"mmu\":\"%s\"", v->mmu);
+	printf("}\n");
 	fflush(stdout);
 	while (v->opt.wait_file && access(v->opt.wait_file, F_OK)) {
 		if (got_signal)

@@ -11,7 +11,7 @@
 
 #include "vmm.h"
 
-#define HUGE_2M (2ull << 20)
+#define ALIGN_THP (16ull << 20) /* the largest transparent hugepage: POWER's hash MMU */
 
 static int fail(const char *what)
 {
@@ -21,27 +21,43 @@ static int fail(const char *what)
 	return err;
 }
 
-/* Guest RAM; aligned to 2 MiB so that THP can back all of it. */
+/* Guest RAM, behind private memory where they share a slot; aligned so that THP can back all of it. */
 static int map_ram(struct vmm *v)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	uint64_t bytes = v->opt.mem + v->private_in_ram;
 	uint8_t *p;
 
 	if (v->opt.backing == BACK_HUGETLB) {
-		p = mmap(NULL, v->opt.mem, PROT_READ | PROT_WRITE,
-			 flags | MAP_HUGETLB | (21 << MAP_HUGE_SHIFT), -1, 0);
+		p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			 flags | MAP_HUGETLB | (__builtin_ctzll(v->opt.huge_bytes) << MAP_HUGE_SHIFT), -1, 0);
 		if (p == MAP_FAILED)
-			return fail("2 MiB hugepages (see /proc/sys/vm/nr_hugepages)");
-		v->ram = p;
-		return 0;
+			return fail("hugepages (see /sys/kernel/mm/hugepages)");
+	} else {
+		p = mmap(NULL, bytes + ALIGN_THP, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, -1, 0);
+		if (p == MAP_FAILED)
+			return fail("guest memory");
+		p = (uint8_t *)(((uintptr_t)p + ALIGN_THP - 1) & ~(ALIGN_THP - 1));
+		if (madvise(p, bytes, v->opt.backing == BACK_THP ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) &&
+		    v->opt.backing == BACK_THP)
+			return fail("transparent hugepages");
 	}
-	p = mmap(NULL, v->opt.mem + HUGE_2M, PROT_READ | PROT_WRITE, flags | MAP_NORESERVE, -1, 0);
+	v->ram = p + v->private_in_ram;
+	if (v->private_in_ram)
+		v->private_mem = p;
+	return 0;
+}
+
+static int map_private(struct vmm *v)
+{
+	void *p;
+
+	if (v->private_in_ram)
+		return 0;
+	p = mmap(NULL, v->private_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (p == MAP_FAILED)
-		return fail("guest memory");
-	v->ram = (uint8_t *)(((uintptr_t)p + HUGE_2M - 1) & ~(HUGE_2M - 1));
-	if (madvise(v->ram, v->opt.mem, v->opt.backing == BACK_THP ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) &&
-	    v->opt.backing == BACK_THP)
-		return fail("transparent hugepages");
+		return fail("private memory");
+	v->private_mem = p;
 	return 0;
 }
 
@@ -82,19 +98,27 @@ int vm_set_logging(struct vmm *v, bool on)
 	return 0;
 }
 
-static int add_slots(struct vmm *v)
+/* Read-only where KVM has that. */
+static int add_private_slot(struct vmm *v)
 {
-	uint64_t pages = v->opt.mem / PAGE_BYTES, largest = 0;
+	bool readonly = ioctl(v->vm, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) > 0;
 	struct kvm_userspace_memory_region r = {
 		.slot = SLOT_PRIVATE_ID,
-		.flags = KVM_MEM_READONLY,
+		.flags = readonly ? KVM_MEM_READONLY : 0,
 		.guest_phys_addr = v->private_gpa,
 		.memory_size = v->private_bytes,
 		.userspace_addr = (uintptr_t)v->private_mem,
 	};
 
-	if (ioctl(v->vm, KVM_SET_USER_MEMORY_REGION, &r) < 0)
-		return fail("private slot");
+	if (v->private_in_ram)
+		return 0;
+	return ioctl(v->vm, KVM_SET_USER_MEMORY_REGION, &r) < 0 ? fail("private slot") : 0;
+}
+
+static int add_slots(struct vmm *v)
+{
+	uint64_t pages = v->opt.mem / v->page_bytes, largest = 0;
+
 	v->nslots = v->opt.nslots;
 	for (uint32_t i = 0; i < v->nslots; i++) {
 		uint64_t from = pages * i / v->nslots, to = pages * (i + 1) / v->nslots;
@@ -102,14 +126,19 @@ static int add_slots(struct vmm *v)
 		int err;
 
 		*s = (struct slot){ .id = i,
-				    .gpa = v->ram_gpa + from * PAGE_BYTES,
-				    .bytes = (to - from) * PAGE_BYTES,
-				    .host = v->ram + from * PAGE_BYTES };
-		s->dirty = calloc((to - from) / 64 + 1, sizeof(uint64_t));
+				    .gpa = v->ram_gpa + from * v->page_bytes,
+				    .bytes = (to - from) * v->page_bytes,
+				    .host = v->ram + from * v->page_bytes };
+		if (!i) {
+			s->gpa -= v->private_in_ram;
+			s->bytes += v->private_in_ram;
+			s->host -= v->private_in_ram;
+		}
+		s->dirty = calloc(s->bytes / v->page_bytes / 64 + 1, sizeof(uint64_t));
 		if (!s->dirty)
 			return -ENOMEM;
-		if (to - from > largest)
-			largest = to - from;
+		if (s->bytes / v->page_bytes > largest)
+			largest = s->bytes / v->page_bytes;
 		err = vm_set_slot(v, s, false, false);
 		if (err)
 			return err;
@@ -186,22 +215,23 @@ int vm_open(struct vmm *v)
 	if (size <= 0)
 		return fail("KVM_GET_VCPU_MMAP_SIZE");
 	v->run_bytes = (size_t)size;
+	v->page_bytes = (uint64_t)sysconf(_SC_PAGESIZE);
 
 	err = arch_layout(v);
 	if (err)
 		return err;
 	v->private_bytes = arch_private_bytes(&v->opt);
-	v->private_mem =
-		mmap(NULL, v->private_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (v->private_mem == MAP_FAILED)
-		return fail("private memory");
 	err = map_ram(v);
+	if (!err)
+		err = map_private(v);
 	if (!err && !v->opt.cold)
 		touch_pattern(v);
 	if (!err)
 		err = choose_log(v);
 	if (!err)
 		err = arch_vm_init(v);
+	if (!err)
+		err = add_private_slot(v);
 	if (!err)
 		err = add_slots(v);
 	for (uint32_t i = 0; !err && i < v->opt.nvcpus; i++)

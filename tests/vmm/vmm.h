@@ -4,7 +4,7 @@
  * write, so that what was dirtied is known exactly and independently of KVM's dirty log.
  *
  *   pattern.c     which page is due when (the truth)
- *   arch_x86.c    how a vCPU is made to write a batch of pages
+ *   arch_*.c      how a vCPU is made to write a batch of pages
  *   vm.c          KVM, memory slots, backing
  *   log.c         the dirty log as a VMM uses it: ring, bitmap, manual protect
  *   run.c         vCPU threads and the timetable
@@ -21,8 +21,7 @@
 
 #include "pattern.h"
 
-#define PAGE_SHIFT 12
-#define PAGE_BYTES 4096ull
+#define PAGE_BYTES 4096ull /* a page of the pattern, and QEMU's; KVM counts in host pages */
 #define MAX_SLOTS  64
 #define MAX_VCPUS  16
 /* Writes that a guest does between two exits, at most: about a millisecond's worth when emulated. */
@@ -41,6 +40,7 @@
 
 enum log_mode { LOG_NONE, LOG_BITMAP, LOG_MANUAL, LOG_MANUAL_INIT, LOG_RING };
 enum backing { BACK_ANON, BACK_THP, BACK_HUGETLB };
+enum mmu { MMU_HOST, MMU_RADIX, MMU_HASH }; /* POWER: the guest's; default: the host's */
 
 struct options {
 	struct pattern_spec pattern;
@@ -50,6 +50,8 @@ struct options {
 	bool emulated; /* the 32-bit guest, see arch_x86.c */
 	uint32_t ring_entries;
 	enum backing backing;
+	uint64_t huge_bytes; /* of a hugetlb page */
+	enum mmu mmu;
 	uint32_t nslots, nvcpus;
 	double seconds;
 	uint32_t sync_ms;	 /* 0: never, only at the end */
@@ -70,7 +72,7 @@ struct slot {
 	uint64_t gpa, bytes;
 	uint8_t *host;
 	bool initial;	 /* INITIALLY_SET: the next GET answers all ones */
-	uint64_t *dirty; /* what the log gave since the last report, a bit a page */
+	uint64_t *dirty; /* what the log gave since the last report, a bit a host page */
 };
 
 struct vcpu {
@@ -92,10 +94,13 @@ struct vmm {
 	struct options opt;
 	int kvm, vm;
 	size_t run_bytes;
+	uint64_t page_bytes; /* the host's page: KVM's unit of slots and bitmaps */
+	const char *mmu;     /* the guest's; NULL where there is only one */
 	uint8_t *ram;
 	uint64_t ram_gpa;
 	uint8_t *private_mem;
 	uint64_t private_gpa, private_bytes;
+	uint64_t private_in_ram; /* slot 0 begins with this much private memory; 0: it has its own slot */
 	uint32_t nslots;
 	struct slot slots[MAX_SLOTS];
 	struct vcpu vcpus[MAX_VCPUS];
@@ -119,7 +124,7 @@ void vm_close(struct vmm *v);
 /* log.c */
 struct report {
 	uint64_t t_ns, took_ns;
-	uint64_t dirty;	    /* distinct pages the log gave since the last report */
+	uint64_t dirty;	    /* distinct host pages the log gave since the last report */
 	uint64_t blocks[4]; /* the same as blocks of 64K, 2M, 16M, 1G of guest-physical memory */
 	uint64_t entries;   /* ring entries collected */
 	uint64_t written;   /* distinct pages the guest was told to write */
@@ -133,7 +138,7 @@ int log_report(struct vmm *v, struct report *r); /* collect, count and start ane
 
 /* arch_*.c */
 uint64_t arch_private_bytes(const struct options *o);
-int arch_layout(struct vmm *v); /* chooses ram_gpa and private_gpa */
+int arch_layout(struct vmm *v); /* chooses ram_gpa, private_gpa and private_in_ram */
 int arch_vm_init(struct vmm *v);
 int arch_vcpu_init(struct vmm *v, struct vcpu *c);
 void arch_put_batch(struct vcpu *c, const uint64_t *index, uint32_t n, uint32_t value);
