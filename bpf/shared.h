@@ -120,7 +120,14 @@ struct dp_anchor {
 enum { DP_HV_GET = 1, DP_HV_CLEAR = 2, DP_HV_PEEK = 3, DP_HV_SLOTS = 4 };
 #define DP_HV_LAST 1u /* flag: the last chunk of this call */
 
-/* A chunk of a slot's bitmap; bits are host pages, first is a multiple of 64. */
+#define DP_LINE_WORDS  8u /* a line of a bitmap: 512 host pages */
+#define DP_CHUNK_LINES (DP_CHUNK_WORDS / DP_LINE_WORDS)
+
+/*
+ * A piece of a slot's bitmap; bits are host pages, first is a multiple of DP_CHUNK_PAGES, counted from the call's first
+ * page. Lines that have a set bit follow the record, in order; the others are left out. A piece that has none can be any
+ * number of chunks long, another one is one chunk.
+ */
 struct dp_hv_rec {
 	__u32 type, flags;
 	__u64 t_ns; /* CLOCK_MONOTONIC */
@@ -128,9 +135,16 @@ struct dp_hv_rec {
 	__u32 tid;
 	__u64 first;
 	__u64 npages; /* bits that are valid here */
+	__u64 lines;  /* bit i: line i of the chunk follows */
+};
+_Static_assert(sizeof(struct dp_hv_rec) == 48, "shared layout");
+_Static_assert(DP_CHUNK_LINES == 64, "a bit a line");
+
+struct dp_hv_piece {
+	struct dp_hv_rec rec;
 	struct dp_chunk bits;
 };
-_Static_assert(sizeof(struct dp_hv_rec) == 40 + 4096, "shared layout");
+_Static_assert(sizeof(struct dp_hv_piece) == 48 + 4096, "shared layout");
 
 /* ---- wire.bpf.c ---- */
 

@@ -29,9 +29,13 @@ struct dp_harvest {
 static int on_piece(void *ctx, void *data, size_t len)
 {
 	struct dp_harvest *h = ctx;
+	const struct dp_hv_rec *rec = data;
 
-	if (len >= sizeof(struct dp_hv_rec) && h->cb)
-		h->cb(h->cb_ctx, data);
+	if (len < sizeof(*rec) || !h->cb)
+		return 0;
+	/* The programs' own word for it, and still: nothing is read that did not come. */
+	if (len >= sizeof(*rec) + (size_t)__builtin_popcountll(rec->lines) * DP_LINE_WORDS * 8)
+		h->cb(h->cb_ctx, rec);
 	return 0;
 }
 
@@ -41,7 +45,8 @@ static int on_piece(void *ctx, void *data, size_t len)
  */
 static uint32_t ring_bytes(uint64_t host_pages)
 {
-	uint64_t sync = (host_pages / DP_CHUNK_PAGES + 16) * sizeof(struct dp_hv_rec), need = sync * 5 / 2;
+	uint64_t sync = (host_pages / DP_CHUNK_PAGES + 16) * (sizeof(struct dp_hv_piece) + 8),
+		 need = sync * 5 / 2;
 	uint32_t size = MIN_RING;
 
 	if (need > CHEAP_RING)
@@ -174,5 +179,6 @@ void dp_harvest_stats(const struct dp_harvest *h, uint64_t *runs, uint64_t *ns, 
 {
 	dp_bpf_stats(h->prog, runs, ns);
 	dp_bpf_stats(h->skel->progs.vm_peek, runs, ns);
-	*map_bytes += dp_bpf_memlock(h->skel->maps.slot_pages) + dp_bpf_memlock(h->skel->maps.chunks);
+	*map_bytes += dp_bpf_memlock(h->skel->maps.slot_pages) + dp_bpf_memlock(h->skel->maps.chunks) +
+		      dp_bpf_memlock(h->skel->maps.scratches);
 }

@@ -33,7 +33,7 @@ void dp_harvest_slot(struct dp_harvest *h, uint32_t as_id, uint32_t id, uint64_t
 int dp_harvest_peek(struct dp_harvest *h, const struct dp_slot_rec *slot);
 
 int dp_harvest_fd(const struct dp_harvest *h);
-/* Calls cb for each piece that has come, in order. */
+/* Calls cb for each piece that has come, in order; its lines follow it. */
 void dp_harvest_read(struct dp_harvest *h, void (*cb)(void *ctx, const struct dp_hv_rec *rec), void *ctx);
 
 uint64_t

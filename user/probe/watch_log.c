@@ -170,7 +170,7 @@ static void on_piece(void *ctx, const struct dp_hv_rec *rec)
 				     .t_ns = rec->t_ns > w->base_ns ? rec->t_ns - w->base_ns : 0,
 				     .first = rec->first,
 				     .n = rec->npages,
-				     .bits = (const uint64_t *)rec->bits.w,
+				     .bits = w->chunk,
 				     .last = rec->flags & DP_HV_LAST };
 
 	if (rec->type == DP_HV_SLOTS) {
@@ -199,12 +199,38 @@ static void on_piece(void *ctx, const struct dp_hv_rec *rec)
 	}
 }
 
+/* The lines that came, put back to their places. */
+static void unpack(struct dp_watch *w, const struct dp_hv_rec *rec)
+{
+	const uint64_t *from = (const uint64_t *)(rec + 1);
+	uint64_t lines;
+
+	memset(w->chunk, 0, sizeof(w->chunk));
+	for (lines = rec->lines; lines; lines &= lines - 1, from += DP_LINE_WORDS)
+		memcpy(w->chunk + (size_t)__builtin_ctzll(lines) * DP_LINE_WORDS, from, DP_LINE_WORDS * 8);
+}
+
+/* An empty piece can be many chunks long. */
+static void on_rec(void *ctx, const struct dp_hv_rec *rec)
+{
+	struct dp_hv_rec part = *rec;
+	uint64_t end = rec->first + rec->npages;
+
+	unpack(ctx, rec);
+	do {
+		part.npages = end - part.first < DP_CHUNK_PAGES ? end - part.first : DP_CHUNK_PAGES;
+		part.flags = part.first + part.npages < end ? 0 : rec->flags;
+		on_piece(ctx, &part);
+		part.first += part.npages;
+	} while (part.first < end);
+}
+
 void dp_watch_read_harvest(struct dp_watch *w)
 {
 	uint64_t lost, gap;
 
 	w->reading = true;
-	dp_harvest_read(w->harvest, on_piece, w);
+	dp_harvest_read(w->harvest, on_rec, w);
 	w->reading = false;
 	if (!w->bitlog)
 		return;
