@@ -98,13 +98,11 @@ int vm_set_logging(struct vmm *v, bool on)
 	return 0;
 }
 
-/* Read-only where KVM has that. */
+/* Not read-only: with nested paging AMD's walk of the guest's tables counts as a write to them. It never logs. */
 static int add_private_slot(struct vmm *v)
 {
-	bool readonly = ioctl(v->vm, KVM_CHECK_EXTENSION, KVM_CAP_READONLY_MEM) > 0;
 	struct kvm_userspace_memory_region r = {
 		.slot = SLOT_PRIVATE_ID,
-		.flags = readonly ? KVM_MEM_READONLY : 0,
 		.guest_phys_addr = v->private_gpa,
 		.memory_size = v->private_bytes,
 		.userspace_addr = (uintptr_t)v->private_mem,

@@ -36,7 +36,7 @@
 #define BATCH_EMULATED_RING 60
 #define CLEAR_CHUNK	    (1ull << 18) /* pages a CLEAR covers at most, QEMU's 1 GiB */
 #define SLOT_ALT_ID	    256		 /* a churned slot alternates between id i and i + this */
-#define SLOT_PRIVATE_ID	    500 /* the guest's own code and work list: never logs, read-only for it */
+#define SLOT_PRIVATE_ID	    500		 /* the guest's own code and work list: never logs */
 
 enum log_mode { LOG_NONE, LOG_BITMAP, LOG_MANUAL, LOG_MANUAL_INIT, LOG_RING };
 enum backing { BACK_ANON, BACK_THP, BACK_HUGETLB };
