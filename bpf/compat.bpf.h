@@ -47,4 +47,13 @@ static __always_inline int kvm_vcpu_runs(struct kvm_vcpu *vcpu)
 	return BPF_CORE_READ(vcpu, mutex.owner.counter) != 0;
 }
 
+/*
+ * "bpf: Augment raw_tp arguments with PTR_MAYBE_NULL" (6.13, and in 6.12's stable series): the verifier takes every pointer
+ * argument of a module's tracepoint for one that may be NULL, until it was compared.
+ */
+static __always_inline bool tp_arg_missing(const void *arg)
+{
+	return !arg;
+}
+
 #endif

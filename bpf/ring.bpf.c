@@ -415,7 +415,7 @@ int BPF_PROG(push_btf, struct kvm_dirty_ring *ring, u32 slot, u64 offset)
 {
 	u64 id = bpf_get_current_pid_tgid();
 
-	if ((int)(id >> 32) != targ_tgid)
+	if ((int)(id >> 32) != targ_tgid || tp_arg_missing(ring))
 		return 0;
 	return on_push(ring->index, slot, offset, (u32)id);
 }
@@ -436,7 +436,7 @@ int BPF_PROG(reset_btf, struct kvm_dirty_ring *ring)
 {
 	u64 gfns;
 
-	if (!IS_TARGET())
+	if (!IS_TARGET() || tp_arg_missing(ring))
 		return 0;
 	/* As a number: the verifier lets no typed pointer into list_left. */
 	bpf_probe_read_kernel(&gfns, sizeof(gfns), &ring->dirty_gfns);
