@@ -6,6 +6,8 @@
 #ifndef DIRTYPROF_COMPAT_BPF_H
 #define DIRTYPROF_COMPAT_BPF_H
 
+#include "shared.h"
+
 /* fb04a1eddb1a ("KVM: X86: Implement ring-based dirty memory tracking", 5.11) added the ring. */
 static __always_inline u32 kvm_ring_bytes(struct kvm *kvm)
 {
@@ -54,6 +56,75 @@ static __always_inline int kvm_vcpu_runs(struct kvm_vcpu *vcpu)
 static __always_inline bool tp_arg_missing(const void *arg)
 {
 	return !arg;
+}
+
+/*
+ * a54d806688fe ("KVM: Keep memslots in tree-based structures instead of array-based ones", 5.17): before it an address
+ * space's slots are an array of used_slots elements, after it they hang in a hash table, with a set of links for each of two
+ * copies. Told apart by the fields, as some distributions' older kernels have the newer layout.
+ */
+struct kvm_memslots___array {
+	int used_slots; /* or short */
+	struct kvm_memory_slot memslots[];
+} __attribute__((preserve_access_index));
+
+static __always_inline bool kvm_memslots_sorted(void)
+{
+	struct kvm_memslots___array *s = NULL;
+
+	return bpf_core_field_exists(s->used_slots);
+}
+
+/* How many buckets or elements to look at. */
+static __always_inline u32 kvm_memslots_end(struct kvm_memslots *slots)
+{
+	struct kvm_memslots___array *old = (void *)slots;
+	u32 n = 0;
+
+	if (!kvm_memslots_sorted())
+		return bpf_core_field_size(slots->id_hash) / 8;
+	if (bpf_core_field_size(old->used_slots) == 4)
+		bpf_core_read(&n, 4, &old->used_slots);
+	else
+		bpf_core_read(&n, 2, &old->used_slots);
+	return n <= DP_SLOT_RECS ? n : DP_SLOT_RECS;
+}
+
+static __always_inline struct kvm_memory_slot *kvm_memslots_element(struct kvm_memslots *slots, u32 i)
+{
+	struct kvm_memslots___array *old = (void *)slots;
+
+	if (!bpf_core_field_exists(old->memslots))
+		return NULL;
+	return (void *)slots + bpf_core_field_offset(old->memslots) +
+	       (u64)i * bpf_core_type_size(struct kvm_memory_slot);
+}
+
+/* The first link of a bucket's chain; hlist_head is one pointer. */
+static __always_inline u64 kvm_memslots_bucket(struct kvm_memslots *slots, u32 i)
+{
+	u64 node = 0;
+
+	if (bpf_core_field_exists(slots->id_hash))
+		bpf_probe_read_kernel(&node, sizeof(node),
+				      (void *)slots + bpf_core_field_offset(slots->id_hash) + i * 8);
+	return node;
+}
+
+/* Where in a slot the links of this copy are; hlist_node is two pointers. */
+static __always_inline u32 kvm_memslots_node_offset(struct kvm_memslots *slots)
+{
+	struct kvm_memory_slot *slot = NULL;
+
+	if (!bpf_core_field_exists(slot->id_node) || !bpf_core_field_exists(slots->node_idx))
+		return 0;
+	return bpf_core_field_offset(slot->id_node) + (BPF_CORE_READ(slots, node_idx) & 1) * 16;
+}
+
+/* "KVM: Cache as_id in kvm_memory_slot" (5.11); before, whoever walks the slots knows it. */
+static __always_inline u32 kvm_slot_as_id(struct kvm_memory_slot *slot, u32 walked)
+{
+	return bpf_core_field_exists(slot->as_id) ? BPF_CORE_READ(slot, as_id) : walked;
 }
 
 #endif

@@ -50,8 +50,10 @@ struct dp_vm_rec {
 	__u32 nslots;	/* records written */
 	__u32 overflow; /* slots that found no room */
 	__s32 running;	/* vCPUs inside KVM_RUN; -1 = this kernel does not show it */
+	__u32 done;	/* the walk over the slots is complete */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct dp_vm_rec) == 64, "shared layout");
+_Static_assert(sizeof(struct dp_vm_rec) == 72, "shared layout");
 
 #define DP_SLOT_RECS 2048
 #define DP_VCPU_PTRS 256

@@ -25,6 +25,9 @@ struct {
 	__type(value, struct dp_slot_rec);
 } slots_out SEC(".maps");
 
+/* Buckets, links and array elements a run looks at: both address spaces of a VM with 700 slots. */
+#define WALK_STEPS 1024
+
 #define ANON_INODE_FS_MAGIC 0x09041934
 
 /* An anonymous inode named kvm-vm or kvm-vcpu:N. Any process can name a file so, but not on that file system. */
@@ -76,68 +79,95 @@ int kvm_files(struct bpf_iter__task_file *ctx)
 	return 0;
 }
 
-/* State of one walk over the slots' hash table (kernels 5.17 and later). */
-struct walk {
-	struct kvm_memslots *slots;
-	u64 node;
-	u32 bucket;
-	u32 idx;
-	u32 id_node_off;
-};
+/*
+ * One walk over the memslots of all address spaces. It goes on from here in the next run when a run was not enough. In a
+ * global: what the verifier cannot know it cannot take for constant.
+ */
+struct {
+	__u64 kvm, slots; /* struct kvm *, struct kvm_memslots * */
+	__u64 node;	  /* where in a chain of the hash table */
+	__u32 as, at;	  /* address space; bucket or index to look at next */
+	__u32 end;	  /* of buckets, or of the array */
+	__u32 node_off;	  /* of the chain's link in a slot */
+} walk;
 
-static long walk_step(u32 i, void *data)
+static __always_inline void add_slot(struct kvm_memory_slot *slot)
 {
-	struct walk *w = data;
-	struct kvm_memory_slot *slot;
-	struct dp_slot_rec *out;
-	u32 n;
+	u32 n = vm_out.nslots;
+	struct dp_slot_rec *out = bpf_map_lookup_elem(&slots_out, &n);
 
-	if (!w->node) {
-		if (w->bucket >= 128)
-			return 1;
-		/* id_hash[bucket].first; hlist_head is one pointer */
-		bpf_probe_read_kernel(&w->node, sizeof(w->node),
-				      (void *)w->slots + bpf_core_field_offset(w->slots->id_hash) +
-					      w->bucket * 8);
-		w->bucket++;
-		return 0;
-	}
-	slot = (void *)(w->node - w->id_node_off);
-	n = vm_out.nslots;
-	out = bpf_map_lookup_elem(&slots_out, &n);
 	if (!out) {
 		vm_out.overflow++;
-	} else {
-		out->base_gfn = BPF_CORE_READ(slot, base_gfn);
-		out->npages = BPF_CORE_READ(slot, npages);
-		out->hva = BPF_CORE_READ(slot, userspace_addr);
-		out->bitmap_ptr = (u64)BPF_CORE_READ(slot, dirty_bitmap);
-		out->slot_ptr = (u64)slot;
-		out->flags = BPF_CORE_READ(slot, flags);
-		out->id = BPF_CORE_READ(slot, id);
-		out->as_id = BPF_CORE_READ(slot, as_id);
-		vm_out.nslots = n + 1;
+		return;
 	}
-	if (bpf_probe_read_kernel(&w->node, sizeof(w->node), (void *)w->node))
-		w->node = 0;
-	return 0;
+	out->base_gfn = BPF_CORE_READ(slot, base_gfn);
+	out->npages = BPF_CORE_READ(slot, npages);
+	out->hva = BPF_CORE_READ(slot, userspace_addr);
+	out->bitmap_ptr = (u64)BPF_CORE_READ(slot, dirty_bitmap);
+	out->slot_ptr = (u64)slot;
+	out->flags = BPF_CORE_READ(slot, flags);
+	out->id = BPF_CORE_READ(slot, id);
+	out->as_id = kvm_slot_as_id(slot, walk.as);
+	vm_out.nslots = n + 1;
 }
 
-static __always_inline void walk_aspace(struct kvm *kvm, u32 as)
+/* Begins with the next address space; false: that was the last one. */
+static __always_inline bool next_aspace(void)
 {
+	struct kvm *kvm = (void *)walk.kvm;
 	struct kvm_memslots *slots = NULL;
-	struct walk w = {};
 
+	walk.slots = 0;
+	walk.as++;
+	if (walk.as >= vm_out.naspaces || walk.as > 1)
+		return false;
 	bpf_probe_read_kernel(&slots, sizeof(slots),
-			      (void *)kvm + bpf_core_field_offset(kvm->memslots) + as * 8);
+			      (void *)kvm + bpf_core_field_offset(kvm->memslots) + walk.as * 8);
 	if (!slots)
+		return true;
+	vm_out.generation[walk.as & 1] = BPF_CORE_READ(slots, generation);
+	walk.slots = (u64)slots;
+	walk.node = 0;
+	walk.at = 0;
+	walk.end = kvm_memslots_end(slots);
+	walk.node_off = kvm_memslots_node_offset(slots);
+	return true;
+}
+
+/* Looks at one bucket, link or array element. */
+static __always_inline void walk_step(void)
+{
+	struct kvm_memslots *slots = (void *)walk.slots;
+	u64 node = walk.node;
+
+	if (kvm_memslots_sorted()) {
+		add_slot(kvm_memslots_element(slots, walk.at++));
 		return;
-	vm_out.generation[as] = BPF_CORE_READ(slots, generation);
-	w.slots = slots;
-	w.idx = BPF_CORE_READ(slots, node_idx) & 1;
-	/* hlist_node is two pointers */
-	w.id_node_off = bpf_core_field_offset(struct kvm_memory_slot, id_node) + w.idx * 16;
-	bpf_loop(DP_SLOT_RECS + 128 + 1, walk_step, &w, 0);
+	}
+	if (!node) {
+		walk.node = kvm_memslots_bucket(slots, walk.at++);
+		return;
+	}
+	add_slot((void *)(node - walk.node_off));
+	if (bpf_probe_read_kernel(&node, sizeof(node), (void *)node))
+		node = 0;
+	walk.node = node;
+}
+
+static __always_inline void walk_on(void)
+{
+	u32 i;
+
+	for (i = 0; i < WALK_STEPS; i++) {
+		if (walk.slots && (walk.node || walk.at < walk.end)) {
+			walk_step();
+			continue;
+		}
+		if (!next_aspace()) {
+			vm_out.done = 1;
+			return;
+		}
+	}
 }
 
 /* How many vCPUs are inside KVM_RUN; a pointer that no longer belongs to this VM is passed over. */
@@ -161,24 +191,30 @@ static __always_inline int count_running(struct kvm *kvm)
 	return n;
 }
 
-/* Argument: struct kvm *, from the iterator above; a stale one yields nonsense that the loader detects, never a fault. */
+/*
+ * Arguments: struct kvm *, from the iterator above, and whether to go on with the last walk. A stale pointer yields nonsense
+ * that the loader detects, never a fault.
+ */
 SEC("raw_tp")
 int vm_inspect(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct kvm *kvm = (void *)ctx->args[0];
 
-	__builtin_memset(&vm_out, 0, sizeof(vm_out));
-	vm_out.userspace_pid = BPF_CORE_READ(kvm, userspace_pid);
-	vm_out.created_vcpus = BPF_CORE_READ(kvm, created_vcpus);
-	vm_out.mm = (u64)BPF_CORE_READ(kvm, mm);
-	vm_out.manual_protect = kvm_manual_protect(kvm);
-	vm_out.ring_bytes = kvm_ring_bytes(kvm);
-	vm_out.nlogging = kvm_nlogging(kvm);
-	vm_out.running = count_running(kvm);
-	vm_out.naspaces = bpf_core_field_size(kvm->memslots) / 8;
-	walk_aspace(kvm, 0);
-	if (vm_out.naspaces > 1)
-		walk_aspace(kvm, 1);
+	if (!ctx->args[1]) {
+		__builtin_memset(&vm_out, 0, sizeof(vm_out));
+		vm_out.userspace_pid = BPF_CORE_READ(kvm, userspace_pid);
+		vm_out.created_vcpus = BPF_CORE_READ(kvm, created_vcpus);
+		vm_out.mm = (u64)BPF_CORE_READ(kvm, mm);
+		vm_out.manual_protect = kvm_manual_protect(kvm);
+		vm_out.ring_bytes = kvm_ring_bytes(kvm);
+		vm_out.nlogging = kvm_nlogging(kvm);
+		vm_out.running = count_running(kvm);
+		vm_out.naspaces = bpf_core_field_size(kvm->memslots) / 8;
+		walk.kvm = (u64)kvm;
+		walk.slots = 0;
+		walk.as = (u32)-1;
+	}
+	walk_on();
 	return 0;
 }
 

@@ -13,6 +13,8 @@
 #include "probe/bpf_util.h"
 #include "vm.skel.h"
 
+#define MAX_RUNS 8 /* of one look */
+
 struct dp_inspect {
 	struct vm_bpf *skel;
 	struct bpf_link *link;
@@ -44,6 +46,19 @@ static int open_level(struct dp_inspect *i, int level)
 	i->skel = s;
 	i->watch = level == 0 ? s->progs.userspace_exit_btf : level == 1 ? s->progs.userspace_exit_raw : NULL;
 	return 0;
+}
+
+/* Linux 6.1, told to visit one process, shows its files once for each of its threads. */
+static void add_vcpu(struct dp_inspect *i, const struct dp_fd_rec *rec)
+{
+	uint32_t k;
+
+	for (k = 0; k < i->vcpus && k < DP_VCPU_PTRS; k++)
+		if (i->skel->bss->vcpu_ptrs[k] == rec->vcpu)
+			return;
+	if (k < DP_VCPU_PTRS)
+		i->skel->bss->vcpu_ptrs[k] = rec->vcpu;
+	i->vcpus++;
 }
 
 static int find(struct dp_inspect *i)
@@ -83,11 +98,8 @@ static int find(struct dp_inspect *i)
 				if (!first)
 					first = rec[k].kvm;
 			}
-			if (rec[k].kind == DP_FD_VCPU && rec[k].vcpu_idx < 65536) {
-				if (i->vcpus < DP_VCPU_PTRS)
-					i->skel->bss->vcpu_ptrs[i->vcpus] = rec[k].vcpu;
-				i->vcpus++;
-			}
+			if (rec[k].kind == DP_FD_VCPU && rec[k].vcpu_idx < 65536)
+				add_vcpu(i, &rec[k]);
 		}
 		have -= all * sizeof(*rec);
 		memmove(rec, (char *)rec + all * sizeof(*rec), have);
@@ -167,11 +179,15 @@ int dp_inspect_refind(struct dp_inspect *i)
 
 int dp_inspect_look(struct dp_inspect *i, struct dp_kvm *out)
 {
-	uint64_t arg = i->kvm;
-	int err = dp_bpf_run(i->skel->progs.vm_inspect, &arg, 1, NULL);
+	uint64_t args[2] = { i->kvm, 0 };
+	int err;
 
-	if (err)
-		return err;
+	/* A VM with very many slots takes several runs; a list that changes meanwhile may never end. */
+	do {
+		err = dp_bpf_run(i->skel->progs.vm_inspect, args, 2, NULL);
+		if (err)
+			return err;
+	} while (!i->skel->bss->vm_out.done && ++args[1] < MAX_RUNS);
 	out->vm = i->skel->bss->vm_out;
 	out->slots = i->slots;
 	if (out->vm.nslots > DP_SLOT_RECS)
