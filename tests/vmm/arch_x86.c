@@ -42,6 +42,8 @@
 #define EFER_LME 0x100ull
 #define EFER_LMA 0x400ull
 #define RFLAGS	 0x2ull /* the bit that is always set */
+/* Level 3 may use ports. The TSS says so as well, but an emulated SVM looks for another type of TSS than KVM's. */
+#define IOPL3 0x3000ull
 
 /* The TSS only says that privilege level 3 may use the port. (RFLAGS.IOPL would get lost in some KVMs.) */
 #define TSS_MAP_AT 102
@@ -171,7 +173,7 @@ int arch_vcpu_init(struct vmm *v, struct vcpu *c)
 {
 	bool native = !v->opt.emulated;
 	uint64_t box = CODE_BYTES + c->index * MAILBOX_BYTES, at = native ? 0 : v->private_gpa;
-	struct kvm_regs regs = { .rip = at, .rbp = at + box, .rflags = RFLAGS };
+	struct kvm_regs regs = { .rip = at, .rbp = at + box, .rflags = RFLAGS | (native ? IOPL3 : 0) };
 	struct kvm_sregs sregs;
 	int err = set_cpuid(v, c);
 
