@@ -127,4 +127,18 @@ static __always_inline u32 kvm_slot_as_id(struct kvm_memory_slot *slot, u32 walk
 	return bpf_core_field_exists(slot->as_id) ? BPF_CORE_READ(slot, as_id) : walked;
 }
 
+/* The ring came with fb04a1eddb1a (5.11); without it there is nothing to read. */
+static __always_inline struct kvm_dirty_ring *kvm_vcpu_ring(struct kvm_vcpu *vcpu)
+{
+	if (!bpf_core_field_exists(vcpu->dirty_ring))
+		return NULL;
+	return (void *)vcpu + bpf_core_field_offset(vcpu->dirty_ring);
+}
+
+/* The thread that runs a vCPU, in the first pid namespace as bpf_get_current_pid_tgid tells it; 0: it has not run. */
+static __always_inline u32 kvm_vcpu_tid(struct kvm_vcpu *vcpu)
+{
+	return BPF_CORE_READ(vcpu, pid, numbers[0].nr);
+}
+
 #endif

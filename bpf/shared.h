@@ -58,7 +58,7 @@ _Static_assert(sizeof(struct dp_vm_rec) == 72, "shared layout");
 #define DP_SLOT_RECS 2048
 #define DP_VCPU_PTRS 256
 
-/* ---- ring.bpf.c ---- */
+/* ---- events.bpf.c ---- */
 
 #define DP_CHUNK_SHIFT	  15 /* pages a chunk of bits covers: 128 MiB of guest */
 #define DP_CHUNK_PAGES	  (1u << DP_CHUNK_SHIFT)
@@ -67,9 +67,10 @@ _Static_assert(sizeof(struct dp_vm_rec) == 72, "shared layout");
 #define DP_STAMPS	  1024 /* stamps a map element */
 #define DP_MAX_STAT_VCPUS 256
 
-#define DP_BIT_SETS 3u /* one is written, one is free to go on with, one is being read */
-#define DP_NO_SET   0xffffffffu
-#define DP_LEFT_MAX 4096u /* pages a sync may leave in the rings and be exact */
+#define DP_BIT_SETS   3u /* one is written, one is free to go on with, one is being read */
+#define DP_NO_SET     0xffffffffu
+#define DP_NOTE_START 0xfffffffeu /* in a note: no RESET, but the first push since logging was switched on */
+#define DP_LEFT_MAX   4096u	  /* pages a sync may leave in the rings and be exact */
 
 struct dp_chunk {
 	__u64 w[DP_CHUNK_WORDS];
@@ -86,7 +87,7 @@ struct dp_hist {
 _Static_assert(sizeof(struct dp_hist) % 8 == 0, "mapped as an array");
 
 /* Where a slot's pages are; npages 0 = not tracked. */
-struct dp_ring_slot {
+struct dp_events_slot {
 	__u32 index;   /* page index of its first page */
 	__u32 npages;  /* 4K pages */
 	__u32 logging; /* it logged when it was last looked at */
@@ -100,6 +101,15 @@ struct dp_vcpu_stat {
 	__u64 pad[4];
 };
 _Static_assert(sizeof(struct dp_vcpu_stat) == 64, "one cache line");
+
+/* One vCPU's ring, as far as it has been followed. */
+struct dp_ring_state {
+	__u64 cursor; /* set of bits << 32 | index of the next entry to read; changed by compare-and-swap only */
+	__u64 read_ns; /* CLOCK_MONOTONIC up to which its entries have been read; 0 = not yet followed */
+	__u32 reset;   /* reset_index at its last RESET */
+	__u32 used;    /* pushed and not yet reset, at its last RESET */
+};
+_Static_assert(sizeof(struct dp_ring_state) == 24, "shared layout");
 
 /* A RESET that is no vCPU's. */
 struct dp_reset_note {

@@ -168,9 +168,18 @@ struct mutex {
 	atomic_long_t owner;
 };
 
+struct upid {
+	int nr;
+};
+
+struct pid {
+	struct upid numbers[1];
+};
+
 struct kvm_vcpu {
 	struct kvm *kvm;
 	struct mutex mutex;
+	struct pid *pid;
 	int vcpu_id;
 	int vcpu_idx;
 	struct kvm_dirty_ring dirty_ring;

@@ -145,7 +145,7 @@ static int one(struct dp_opts *o, int c)
 		o->no_peek = true;
 		return 0;
 	case OPT_FORCE:
-		o->lowest = 1;
+		o->lowest++;
 		return 0;
 	case 'v':
 		o->verbose = true;

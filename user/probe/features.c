@@ -8,29 +8,29 @@
 
 #include "probe/harvest.h"
 #include "probe/inspect.h"
-#include "probe/ring.h"
+#include "probe/events.h"
 #include "probe/wire.h"
 
 static int try_ring(int level, char *msg, size_t len)
 {
 	uint64_t frame = 0;
 	struct dp_layout layout = { .nregions = 1, .frame = &frame };
-	struct dp_ring_opts o = { .pid = getpid(),
-				  .nvcpus = 1,
-				  .ring_entries = 4096,
-				  .slot_ids = 8,
-				  .layout = &layout,
-				  .lowest = level,
-				  .only = true };
-	struct dp_ring *r;
-	int err = dp_ring_open(&o, &r, msg, len);
+	struct dp_events_opts o = { .pid = getpid(),
+				    .nvcpus = 1,
+				    .ring_entries = 4096,
+				    .slot_ids = 8,
+				    .layout = &layout,
+				    .lowest = level,
+				    .only = true };
+	struct dp_events *r;
+	int err = dp_events_open(&o, &r, msg, len);
 
 	if (!err) {
-		err = dp_ring_start(r);
+		err = dp_events_start(r);
 		if (err)
 			snprintf(msg, len, "does not attach: %s", strerror(-err));
 	}
-	dp_ring_close(r);
+	dp_events_close(r);
 	return err;
 }
 
@@ -73,9 +73,14 @@ static const struct {
 } table[] = {
 	{ "vm", "iter task_file, raw_tp test run", 0, try_vm,
 	  "finds the VM and its memslots; hooks nothing" },
-	{ "ring", "tp_btf kvm_dirty_ring_push", 0, try_ring,
-	  "for VMs with a dirty ring; reads its arguments directly" },
-	{ "ring", "raw_tp kvm_dirty_ring_push", 1, try_ring, "for VMs with a dirty ring" },
+	{ "ring", "tp_btf kvm_dirty_ring_reset", 0, try_ring,
+	  "for VMs with a dirty ring; the guest's pushes stay free" },
+	{ "ring", "raw_tp kvm_dirty_ring_reset", 1, try_ring,
+	  "for VMs with a dirty ring; the guest's pushes stay free" },
+	{ "ring", "tp_btf kvm_dirty_ring_push", 2, try_ring,
+	  "for VMs with a dirty ring; every push passes it" },
+	{ "ring", "raw_tp kvm_dirty_ring_push", 3, try_ring,
+	  "for VMs with a dirty ring; every push passes it" },
 	{ "harvest", "tp_btf sys_exit (ioctl)", 0, try_harvest,
 	  "for VMs with dirty bitmaps; every process's system calls pass it" },
 	{ "harvest", "raw_tp sys_exit (ioctl)", 1, try_harvest,

@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define DP_FEATURES 10
+#define DP_FEATURES 16
 
 struct dp_feature {
 	const char *what; /* "ring", "harvest", "wire", "vm" */

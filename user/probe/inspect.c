@@ -205,6 +205,17 @@ uint32_t dp_inspect_vcpus(const struct dp_inspect *i)
 	return i->vcpus;
 }
 
+const __u64 *dp_inspect_vcpu_ptrs(const struct dp_inspect *i, uint32_t *n)
+{
+	*n = i->vcpus < DP_VCPU_PTRS ? i->vcpus : DP_VCPU_PTRS;
+	return i->skel->bss->vcpu_ptrs;
+}
+
+uint64_t dp_inspect_kvm(const struct dp_inspect *i)
+{
+	return i->kvm;
+}
+
 uint32_t dp_inspect_vms(const struct dp_inspect *i)
 {
 	return i->vms;

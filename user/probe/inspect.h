@@ -33,6 +33,9 @@ int dp_inspect_look(struct dp_inspect *i, struct dp_kvm *out);
 int dp_inspect_refind(struct dp_inspect *i);
 
 uint32_t dp_inspect_vcpus(const struct dp_inspect *i); /* by their files, at the last find */
+const __u64 *dp_inspect_vcpu_ptrs(const struct dp_inspect *i,
+				  uint32_t *n);	     /* struct kvm_vcpu *, at most DP_VCPU_PTRS */
+uint64_t dp_inspect_kvm(const struct dp_inspect *i); /* struct kvm * */
 uint32_t dp_inspect_vms(const struct dp_inspect *i);
 
 /* Watches when vCPUs return to user space, to know when the guest stopped. 0 or negative errno (then the times stay 0). */

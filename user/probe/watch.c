@@ -102,7 +102,7 @@ static int open_all(struct dp_watch *w, char *msg, size_t len)
 	}
 	/* Early: a migration may be under way, and what is sent meanwhile would be missing. */
 	if (!w->o.no_wire)
-		dp_wire_open(w->o.pid, w->o.lowest, false, &w->wire, w->wire_problem,
+		dp_wire_open(w->o.pid, w->o.lowest ? 1 : 0, false, &w->wire, w->wire_problem,
 			     sizeof(w->wire_problem));
 	else
 		snprintf(w->wire_problem, sizeof(w->wire_problem), "switched off");
@@ -198,7 +198,7 @@ enum dp_source dp_watch_source(const struct dp_watch *w)
 
 const char *dp_watch_hook(const struct dp_watch *w)
 {
-	return w->ring ? dp_ring_hook(w->ring) : w->harvest ? dp_harvest_hook(w->harvest) : "";
+	return w->events ? dp_events_hook(w->events) : w->harvest ? dp_harvest_hook(w->harvest) : "";
 }
 
 const char *dp_watch_wire_problem(const struct dp_watch *w)
@@ -237,8 +237,10 @@ static int poll_once(struct dp_watch *w)
 	uint64_t now;
 	int err;
 
-	if (w->ring)
-		dp_watch_read_ring(w);
+	if (w->events) {
+		dp_watch_read_events(w);
+		dp_watch_drain(w);
+	}
 	if (w->harvest)
 		dp_watch_read_harvest(w);
 	now = dp_mono_ns();
@@ -252,9 +254,9 @@ static int poll_once(struct dp_watch *w)
 			return err;
 		if (w->wire && w->logging)
 			dp_wire_scan(w->wire, true, dp_watch_took_log, w);
-		if (w->ring && now - w->base_ns >= w->next_age) {
+		if (w->events && now - w->base_ns >= w->next_age) {
 			if (w->next_age)
-				dp_ring_age_stamps(w->ring, now);
+				dp_events_age_stamps(w->events, now);
 			w->next_age = now - w->base_ns + AGE_NS;
 		}
 		dp_watch_sample_cost(w);
@@ -286,8 +288,8 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 		dp_bits_merge(w->iv.bits, fresh, words);
 		dp_bits_clear(fresh, words);
 	}
-	if (w->ring)
-		dp_watch_take_ring(w);
+	if (w->events)
+		dp_watch_take_events(w);
 	memset(s, 0, sizeof(*s));
 	s->seq = w->seq++;
 	s->reason = reason;
@@ -309,7 +311,7 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 	s->seen_pages = w->seen_pages;
 	s->nregions = w->layout.nregions;
 	s->region_new = w->region_new;
-	s->nvcpus = w->ring ? (w->vm.nvcpus < DP_MAX_VCPUS ? w->vm.nvcpus : DP_MAX_VCPUS) : 0;
+	s->nvcpus = w->events ? (w->vm.nvcpus < DP_MAX_VCPUS ? w->vm.nvcpus : DP_MAX_VCPUS) : 0;
 	s->vcpu_events = w->iv.vcpu_events;
 	s->ages = w->iv.ages.data;
 	s->nages = (uint32_t)w->iv.ages.n;
@@ -352,8 +354,8 @@ struct dp_snapshot *dp_watch_finish(struct dp_watch *w)
 {
 	if (w->snap.vm)
 		next_interval(w);
-	if (w->ring)
-		dp_watch_read_ring(w);
+	if (w->events)
+		dp_watch_read_events(w);
 	if (w->harvest) {
 		dp_watch_read_harvest(w);
 		if (w->bitlog)
@@ -362,7 +364,7 @@ struct dp_snapshot *dp_watch_finish(struct dp_watch *w)
 	return make_snapshot(w, DP_LAST);
 }
 
-static int wait_ms(const struct dp_watch *w, uint64_t now, uint64_t until)
+static struct timespec wait_for(const struct dp_watch *w, uint64_t now, uint64_t until)
 {
 	uint64_t at = w->next_poll < until ? w->next_poll : until;
 
@@ -370,12 +372,17 @@ static int wait_ms(const struct dp_watch *w, uint64_t now, uint64_t until)
 		at = w->next_peek;
 	if (w->sync_open && w->sync_last + SYNC_GAP_NS < at)
 		at = w->sync_last + SYNC_GAP_NS;
-	return at > now ? (int)((at - now + 999999) / 1000000) : 0;
+	if (w->events && w->next_drain < at)
+		at = w->next_drain;
+	at = at > now ? at - now : 0;
+	return (struct timespec){ .tv_sec = (time_t)(at / 1000000000ull),
+				  .tv_nsec = (long)(at % 1000000000ull) };
 }
 
 int dp_watch_step(struct dp_watch *w, uint64_t until_ns, int extra_fd)
 {
 	uint64_t now = dp_mono_ns() - w->base_ns;
+	struct timespec wait;
 	struct pollfd fds[3];
 	int err, n = 0, extra_at = -1;
 
@@ -389,14 +396,16 @@ int dp_watch_step(struct dp_watch *w, uint64_t until_ns, int extra_fd)
 		until_ns = w->due;
 	if (w->proc.pidfd >= 0)
 		fds[n++] = (struct pollfd){ .fd = w->proc.pidfd, .events = POLLIN };
-	if (w->ring || w->harvest)
-		fds[n++] = (struct pollfd){ .fd = w->ring ? dp_ring_fd(w->ring) : dp_harvest_fd(w->harvest),
+	if (w->events || w->harvest)
+		fds[n++] = (struct pollfd){ .fd = w->events ? dp_events_fd(w->events)
+							    : dp_harvest_fd(w->harvest),
 					    .events = POLLIN };
 	if (extra_fd >= 0) {
 		extra_at = n;
 		fds[n++] = (struct pollfd){ .fd = extra_fd, .events = POLLIN };
 	}
-	if (poll(fds, (nfds_t)n, wait_ms(w, now, until_ns)) < 0 && errno != EINTR)
+	wait = wait_for(w, now, until_ns);
+	if (ppoll(fds, (nfds_t)n, &wait, NULL) < 0 && errno != EINTR)
 		return -errno;
 	if (!dp_proc_alive(&w->proc))
 		return DP_WATCH_GONE;

@@ -5,7 +5,7 @@
 
 #include "probe/harvest.h"
 #include "probe/inspect.h"
-#include "probe/ring.h"
+#include "probe/events.h"
 #include "probe/watch.h"
 #include "probe/wire.h"
 #include "model/bitlog.h"
@@ -38,7 +38,7 @@ struct dp_watch {
 	struct dp_watch_opts o;
 	struct dp_proc proc;
 	struct dp_inspect *inspect;
-	struct dp_ring *ring;
+	struct dp_events *events;
 	struct dp_harvest *harvest;
 	struct dp_bitlog *bitlog;
 	bool reading; /* inside a callback of the source, which must not be closed then */
@@ -53,7 +53,7 @@ struct dp_watch {
 	uint64_t base_ns;    /* CLOCK_MONOTONIC of the session's zero */
 	bool logging;	     /* RAM logs */
 	uint64_t stopped_at; /* session clock: the guest does not run since then; 0 = it runs */
-	uint64_t next_poll, next_backing, next_zero, next_age;
+	uint64_t next_poll, next_drain, next_backing, next_zero, next_age;
 	struct interval iv;
 	uint64_t due;	     /* session clock: the next regular interval ends; syncs do not move it */
 	uint64_t *seen;	     /* every page dirtied so far */
@@ -94,8 +94,9 @@ void dp_watch_source_close(struct dp_watch *w);
 /* watch_log.c */
 void dp_watch_note_tid(struct dp_watch *w, uint32_t tid);
 bool dp_watch_took_log(void *ctx, uint32_t tid);
-int dp_watch_take_ring(struct dp_watch *w);
-void dp_watch_read_ring(struct dp_watch *w);
+int dp_watch_take_events(struct dp_watch *w);
+void dp_watch_read_events(struct dp_watch *w);
+void dp_watch_drain(struct dp_watch *w);
 void dp_watch_read_harvest(struct dp_watch *w);
 void dp_watch_end_sync(struct dp_watch *w);
 void dp_watch_peek(struct dp_watch *w);

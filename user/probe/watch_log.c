@@ -41,11 +41,11 @@ bool dp_watch_took_log(void *ctx, uint32_t tid)
  * Moves what the ring's programs counted into the interval. set: what a RESET closed, or DP_NO_SET. With a sync:
  * the pages since the last one as well.
  */
-static int take_ring(struct dp_watch *w, uint32_t set, struct dp_sync *sync)
+static int take_events(struct dp_watch *w, uint32_t set, struct dp_sync *sync)
 {
-	struct dp_ring_take t;
+	struct dp_events_take t;
 	uint32_t i;
-	int err = dp_ring_take(w->ring, set, &t);
+	int err = dp_events_take(w->events, set, &t);
 
 	if (err)
 		return err;
@@ -70,18 +70,18 @@ static int take_ring(struct dp_watch *w, uint32_t set, struct dp_sync *sync)
 	return err;
 }
 
-int dp_watch_take_ring(struct dp_watch *w)
+int dp_watch_take_events(struct dp_watch *w)
 {
 	/* Syncs first: what came before them is theirs. */
-	dp_watch_read_ring(w);
-	return take_ring(w, DP_NO_SET, NULL);
+	dp_watch_read_events(w);
+	return take_events(w, DP_NO_SET, NULL);
 }
 
 /* Whether a RESET was a sync of its own; then its times are set. A vCPU that resets had a full ring: no sync. */
 static bool is_sync(struct dp_watch *w, const struct dp_reset_note *note, struct dp_sync *s)
 {
 	s->t_ns = note->t_ns > w->base_ns ? note->t_ns - w->base_ns : 0;
-	if (dp_ring_is_vcpu(w->ring, note->tid))
+	if (dp_events_is_vcpu(w->events, note->tid))
 		return false;
 	dp_watch_note_tid(w, note->tid);
 	s->by_migration = w->wire && dp_wire_is_sender(w->wire, note->tid);
@@ -98,19 +98,31 @@ static void on_reset(void *ctx, const struct dp_reset_note *note)
 
 	if (!is_sync(w, note, &s)) {
 		if (note->set != DP_NO_SET)
-			take_ring(w, note->set, NULL);
+			take_events(w, note->set, NULL);
 		return;
 	}
-	if (take_ring(w, note->set, &s))
+	if (take_events(w, note->set, &s))
 		return;
 	w->last_sync = s.t_ns;
 	dp_pile_add(&w->iv.syncs, &s, 1);
 	w->want_snapshot |= s.by_migration;
 }
 
-void dp_watch_read_ring(struct dp_watch *w)
+void dp_watch_read_events(struct dp_watch *w)
 {
-	dp_ring_resets(w->ring, on_reset, w);
+	if (dp_events_resets(w->events, on_reset, w))
+		w->next_drain = 0;
+}
+
+void dp_watch_drain(struct dp_watch *w)
+{
+	uint64_t now = dp_mono_ns(), next;
+
+	if (now - w->base_ns < w->next_drain)
+		return;
+	next = dp_events_drain(w->events);
+	/* Nobody writes a ring: the first push, or the next look at the VM, will tell. */
+	w->next_drain = next == UINT64_MAX ? now - w->base_ns + POLL_NS : next - w->base_ns;
 }
 
 /* The GETs so far were one sync. */

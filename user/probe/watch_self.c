@@ -21,8 +21,8 @@ static void all_stats(const struct dp_watch *w, uint64_t *runs, uint64_t *ns, ui
 {
 	*runs = *ns = *maps = 0;
 	dp_inspect_stats(w->inspect, runs, ns);
-	if (w->ring)
-		dp_ring_stats(w->ring, runs, ns, maps);
+	if (w->events)
+		dp_events_stats(w->events, runs, ns, maps);
 	if (w->harvest)
 		dp_harvest_stats(w->harvest, runs, ns, maps);
 	if (w->wire)

@@ -148,7 +148,7 @@ static int fill_vm(struct dp_watch *w, const struct dp_vm_rec *vr)
 static int tell_source(struct dp_watch *w, uint64_t t_mono, bool exact)
 {
 	struct dp_bitlog_slot *bs = calloc(w->nrecs ? w->nrecs : 1, sizeof(*bs));
-	struct dp_ring_slot none = { 0 };
+	struct dp_events_slot none = { 0 };
 	unsigned int sh = page_shift();
 	uint32_t i, as, id, n = 0;
 	int err = 0;
@@ -161,8 +161,8 @@ static int tell_source(struct dp_watch *w, uint64_t t_mono, bool exact)
 				;
 			if (i < w->nrecs && is_ram(&w->recs[i]))
 				continue;
-			if (w->ring)
-				dp_ring_slot(w->ring, as, id, &none);
+			if (w->events)
+				dp_events_slot(w->events, as, id, &none);
 			if (w->harvest)
 				dp_harvest_slot(w->harvest, as, id, 0);
 		}
@@ -170,15 +170,15 @@ static int tell_source(struct dp_watch *w, uint64_t t_mono, bool exact)
 	for (i = 0; i < w->nrecs; i++) {
 		const struct dp_slot_rec *r = &w->recs[i];
 		uint32_t index = dp_layout_index(&w->layout, r->base_gfn << sh);
-		struct dp_ring_slot rs = { .index = index,
-					   .npages = (uint32_t)(r->npages << sh),
-					   .shift = sh,
-					   .logging = !!(r->flags & KVM_MEM_LOG_DIRTY_PAGES) };
+		struct dp_events_slot rs = { .index = index,
+					     .npages = (uint32_t)(r->npages << sh),
+					     .shift = sh,
+					     .logging = !!(r->flags & KVM_MEM_LOG_DIRTY_PAGES) };
 
 		if (!is_ram(r) || index == DP_INDEX_NONE)
 			continue;
-		if (w->ring)
-			dp_ring_slot(w->ring, r->as_id, r->id, &rs);
+		if (w->events)
+			dp_events_slot(w->events, r->as_id, r->id, &rs);
 		if (w->harvest)
 			dp_harvest_slot(w->harvest, r->as_id, r->id, r->npages);
 		bs[n++] = (struct dp_bitlog_slot){ .key = (uint32_t)r->as_id << 16 | r->id,
@@ -195,10 +195,10 @@ static int tell_source(struct dp_watch *w, uint64_t t_mono, bool exact)
 
 void dp_watch_source_close(struct dp_watch *w)
 {
-	dp_ring_close(w->ring);
+	dp_events_close(w->events);
 	dp_harvest_close(w->harvest);
 	dp_bitlog_free(w->bitlog);
-	w->ring = NULL;
+	w->events = NULL;
 	w->harvest = NULL;
 	w->bitlog = NULL;
 	free(w->iv.bits);
@@ -211,19 +211,22 @@ void dp_watch_source_close(struct dp_watch *w)
 
 static int open_probe(struct dp_watch *w, char *msg, size_t len)
 {
-	struct dp_ring_opts ro = { .pid = w->o.pid,
-				   .nvcpus = w->vm.nvcpus,
-				   .ring_entries = w->vm.ring_entries,
-				   .slot_ids = w->slot_ids,
-				   .layout = &w->layout,
-				   .lowest = w->o.lowest };
-	struct dp_harvest_opts ho = {
-		.pid = w->o.pid, .slot_ids = w->slot_ids, .host_pages = w->vm.ram_pages, .lowest = w->o.lowest
-	};
+	struct dp_events_opts eo = { .pid = w->o.pid,
+				     .nvcpus = w->vm.nvcpus,
+				     .ring_entries = w->vm.ring_entries,
+				     .slot_ids = w->slot_ids,
+				     .layout = &w->layout,
+				     .kvm = dp_inspect_kvm(w->inspect),
+				     .lowest = w->o.lowest };
+	struct dp_harvest_opts ho = { .pid = w->o.pid,
+				      .slot_ids = w->slot_ids,
+				      .host_pages = w->vm.ram_pages,
+				      .lowest = w->o.lowest ? 1 : 0 };
 	int err;
 
+	eo.vcpu_ptrs = dp_inspect_vcpu_ptrs(w->inspect, &eo.nptrs);
 	if (w->source == DP_SRC_RING)
-		return dp_ring_open(&ro, &w->ring, msg, len);
+		return dp_events_open(&eo, &w->events, msg, len);
 	err = dp_harvest_open(&ho, &w->harvest, msg, len);
 	if (err)
 		return err;
@@ -284,9 +287,9 @@ int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len)
 	err = tell_source(w, dp_mono_ns(), false);
 	if (err)
 		goto oom;
-	err = w->ring ? dp_ring_start(w->ring) : 0;
+	err = w->events ? dp_events_start(w->events) : 0;
 	if (err)
-		snprintf(msg, len, "cannot attach to kvm_dirty_ring_push: %s", strerror(-err));
+		snprintf(msg, len, "cannot follow the dirty ring: %s", strerror(-err));
 	return err;
 oom:
 	snprintf(msg, len, "out of memory");
@@ -334,12 +337,12 @@ static void follow_run_state(struct dp_watch *w)
 }
 
 /* The ring's anchors are followed while RAM logs and the guest runs. */
-static void follow_ring(struct dp_watch *w, uint64_t t_mono)
+static void follow_events(struct dp_watch *w, uint64_t t_mono)
 {
 	bool on = w->logging && !w->stopped_at;
 
-	if (w->ring)
-		dp_ring_logging(w->ring, on, w->stopped_at ? w->base_ns + w->stopped_at : t_mono);
+	if (w->events)
+		dp_events_logging(w->events, on, w->stopped_at ? w->base_ns + w->stopped_at : t_mono);
 }
 
 /* A guest that was in KVM_RUN a moment ago may be on its way back: one that is paced by its VMM is hardly ever seen inside. */
@@ -377,13 +380,13 @@ int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact)
 		dp_debug("%u memslots found no room", k.vm.overflow);
 	follow_run_state(w);
 	if (same_slots(w, &k)) {
-		follow_ring(w, t_mono);
+		follow_events(w, t_mono);
 		return 0;
 	}
 	err = copy_recs(w, &k);
 	if (err)
 		return err;
-	if (!fits(w) || (w->vm.ring_entries != k.vm.ring_bytes / 16)) {
+	if (!fits(w) || w->vm.ring_entries != k.vm.ring_bytes / 16) {
 		/* The next look finds the same change, when nobody reads the source any more. */
 		w->nrecs = 0;
 		if (w->reading)
@@ -393,8 +396,8 @@ int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact)
 			return -ESTALE;
 		w->kvm = k;
 		dp_info("the VM's memory layout changed: starting over");
-		if (w->logging && w->ring)
-			dp_ring_logging(w->ring, false, t_mono);
+		if (w->logging && w->events)
+			dp_events_logging(w->events, false, t_mono);
 		dp_watch_source_close(w);
 		err = dp_watch_source_open(w, msg, sizeof(msg));
 		if (err) {
@@ -410,7 +413,7 @@ int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact)
 	}
 	w->next_backing = 0;
 	w->logging = ram_logs(w);
-	follow_ring(w, t_mono);
+	follow_events(w, t_mono);
 	if (w->logging != was) {
 		dp_debug("logging of RAM is %s", w->logging ? "on" : "off");
 		w->last_sync = w->logging ? t_mono - w->base_ns : 0;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include "probe/ring_int.h"
+#include "probe/events_int.h"
 
 #include <errno.h>
 #include <linux/membarrier.h>
@@ -13,6 +13,9 @@
 #include "cli/log.h"
 #include "model/rollup.h"
 
+#define DRAIN_MIN_NS 1000000ull
+#define DRAIN_MAX_NS 16000000ull
+
 static uint64_t mono_ns(void)
 {
 	struct timespec ts;
@@ -23,17 +26,19 @@ static uint64_t mono_ns(void)
 
 static int on_note(void *ctx, void *data, size_t len)
 {
-	struct dp_ring *r = ctx;
+	struct dp_events *r = ctx;
 
-	if (len >= sizeof(struct dp_reset_note) && r->cb)
-		r->cb(r->cb_ctx, data);
+	const struct dp_reset_note *note = data;
+
+	if (len >= sizeof(*note) && note->set != DP_NOTE_START && r->cb)
+		r->cb(r->cb_ctx, note);
 	return 0;
 }
 
 /* Places the stamps of each size and sizes the maps from the VM. */
-static int configure(struct dp_ring *r, const struct dp_ring_opts *o)
+static int configure(struct dp_events *r, const struct dp_events_opts *o)
 {
-	struct ring_bpf *s = r->skel;
+	struct events_bpf *s = r->skel;
 	uint64_t total = 0;
 	int i, err;
 
@@ -57,7 +62,12 @@ static int configure(struct dp_ring *r, const struct dp_ring_opts *o)
 	s->rodata->targ_chunks = r->nchunks;
 	s->rodata->targ_regions = r->nregions;
 	s->rodata->targ_vcpus = r->nvcpus;
+	s->rodata->targ_drain = r->way->drain;
+	s->rodata->targ_alone = !r->way->drain && r->nvcpus == 1;
 	s->bss->clock_base = r->base;
+	s->bss->ring_kvm = o->kvm;
+	for (i = 0; i < DP_MAX_STAT_VCPUS && i < (int)o->nptrs; i++)
+		s->bss->ring_vcpus[i] = o->vcpu_ptrs[i];
 	s->bss->next_bits = 1;
 	s->bss->closed_bits = DP_NO_SET;
 	/* A RESET that leaves more than 1/16 of the rings unreset is no moment at which every page was re-armed. */
@@ -69,34 +79,43 @@ static int configure(struct dp_ring *r, const struct dp_ring_opts *o)
 	return err;
 }
 
-static int load(struct dp_ring *r, const struct dp_ring_opts *o, int level)
+/* The ways to follow a ring, best first. */
+static const struct dp_events_way ways[] = {
+	{ .hook = "tp_btf kvm_dirty_ring_reset", .drain = true },
+	{ .hook = "raw_tp kvm_dirty_ring_reset", .drain = true, .raw = true },
+	{ .hook = "tp_btf kvm_dirty_ring_push" },
+	{ .hook = "raw_tp kvm_dirty_ring_push", .raw = true },
+};
+
+static int load(struct dp_events *r, const struct dp_events_opts *o, const struct dp_events_way *way)
 {
+	struct events_bpf *s = events_bpf__open();
+	struct bpf_program *prog;
 	int err;
 
-	r->skel = ring_bpf__open();
-	if (!r->skel)
+	if (!s)
 		return errno ? -errno : -ENOMEM;
-	bpf_program__set_autoload(r->skel->progs.push_btf, level == 0);
-	bpf_program__set_autoload(r->skel->progs.reset_btf, level == 0);
-	bpf_program__set_autoload(r->skel->progs.push_raw, level == 1);
-	bpf_program__set_autoload(r->skel->progs.reset_raw, level == 1);
+	r->skel = s;
+	r->way = way;
+	r->reset = way->raw ? s->progs.reset_raw : s->progs.reset_btf;
+	r->first = !way->drain ? NULL : way->raw ? s->progs.first_push_raw : s->progs.first_push_btf;
+	r->feed = way->drain ? s->progs.ring_drain : way->raw ? s->progs.push_raw : s->progs.push_btf;
+	bpf_object__for_each_program(prog, s->obj)
+		bpf_program__set_autoload(prog, prog == r->reset || prog == r->feed || prog == r->first);
 	err = configure(r, o);
-	err = err ? err : ring_bpf__load(r->skel);
+	err = err ? err : events_bpf__load(s);
 	if (!err) {
-		r->push = level ? r->skel->progs.push_raw : r->skel->progs.push_btf;
-		r->reset = level ? r->skel->progs.reset_raw : r->skel->progs.reset_btf;
-		r->hook = level ? "raw_tp kvm_dirty_ring_push" : "tp_btf kvm_dirty_ring_push";
 		r->links[0] = bpf_program__attach(r->reset);
 		err = r->links[0] ? 0 : -errno;
 	}
 	if (err) {
-		ring_bpf__destroy(r->skel);
+		events_bpf__destroy(s);
 		r->skel = NULL;
 	}
 	return err;
 }
 
-static int map_all(struct dp_ring *r)
+static int map_all(struct dp_events *r)
 {
 	r->slots_len = dp_bpf_array_bytes(sizeof(*r->slots), r->slot_ids * 2);
 	r->bits_len = dp_bpf_array_bytes(sizeof(*r->bits), r->nchunks * DP_BIT_SETS);
@@ -114,9 +133,9 @@ static int map_all(struct dp_ring *r)
 	return r->notes ? 0 : -errno;
 }
 
-int dp_ring_open(const struct dp_ring_opts *o, struct dp_ring **out, char *msg, size_t len)
+int dp_events_open(const struct dp_events_opts *o, struct dp_events **out, char *msg, size_t len)
 {
-	struct dp_ring *r = calloc(1, sizeof(*r));
+	struct dp_events *r = calloc(1, sizeof(*r));
 	int err = -ENOMEM, level;
 
 	*out = NULL;
@@ -129,15 +148,20 @@ int dp_ring_open(const struct dp_ring_opts *o, struct dp_ring **out, char *msg, 
 	r->nrows = r->nregions + DP_SIZES - 1;
 	r->slot_ids = o->slot_ids;
 	r->nvcpus = o->nvcpus ? o->nvcpus : 1;
+	r->ring_entries = o->ring_entries;
+	r->gap_ns = DRAIN_MIN_NS;
 	r->spare = 2;
 	r->base = mono_ns() - (1u << DP_STAMP_SHIFT);
-	for (level = o->lowest; level <= (o->only ? o->lowest : 1); level++) {
-		err = load(r, o, level);
-		if (!err)
+	err = -EINVAL;
+	for (level = o->lowest; level < DP_EVENTS_WAYS; level++) {
+		/* A ring that has no place of its own here can only be followed push by push. */
+		if (!ways[level].drain || o->nvcpus <= DP_MAX_STAT_VCPUS)
+			err = load(r, o, &ways[level]);
+		if (!err || o->only)
 			break;
 	}
 	if (err) {
-		snprintf(msg, len, "cannot attach to kvm_dirty_ring_push: %s", strerror(-err));
+		snprintf(msg, len, "cannot follow the dirty ring: %s", strerror(-err));
 		goto fail;
 	}
 	err = map_all(r);
@@ -148,20 +172,77 @@ int dp_ring_open(const struct dp_ring_opts *o, struct dp_ring **out, char *msg, 
 	*out = r;
 	return 0;
 fail:
-	dp_ring_close(r);
+	dp_events_close(r);
 	return err;
 }
 
-int dp_ring_start(struct dp_ring *r)
+/* The first push is hooked exactly while none has been seen. */
+static int hook_first_push(struct dp_events *r)
 {
-	r->links[1] = bpf_program__attach(r->push);
+	bool active = __atomic_load_n(&r->skel->bss->active, __ATOMIC_RELAXED);
+
+	if (active && r->first_link) {
+		bpf_link__destroy(r->first_link);
+		r->first_link = NULL;
+	} else if (!active && !r->first_link) {
+		r->first_link = bpf_program__attach(r->first);
+		return r->first_link ? 0 : -errno;
+	}
+	return 0;
+}
+
+int dp_events_start(struct dp_events *r)
+{
+	uint64_t start = 1;
+	int err;
+
+	if (r->way->drain) {
+		err = dp_bpf_run(r->feed, &start, 1, NULL);
+		return err ? err : hook_first_push(r);
+	}
+	r->links[1] = bpf_program__attach(r->feed);
 	return r->links[1] ? 0 : -errno;
 }
 
-void dp_ring_close(struct dp_ring *r)
+/*
+ * What matters is the time since the last anchor: the shorter, the finer. And what a RESET finds unread is counted at
+ * the guest's expense, so that a busy ring is read more often.
+ */
+static uint64_t drain_gap(const struct dp_events *r, uint64_t now)
+{
+	uint32_t most = __atomic_load_n(&r->skel->bss->drained, __ATOMIC_RELAXED);
+	uint64_t opened = r->base + ((uint64_t)r->skel->bss->anchors[0].stamp << DP_STAMP_SHIFT);
+	uint64_t gap = now > opened ? (now - opened) / 16 : 0, busy = r->gap_ns;
+
+	if (most > r->ring_entries / 8)
+		busy = busy / 2;
+	else
+		busy = busy * 2;
+	if (gap > busy)
+		gap = busy;
+	return gap < DRAIN_MIN_NS ? DRAIN_MIN_NS : gap > DRAIN_MAX_NS ? DRAIN_MAX_NS : gap;
+}
+
+uint64_t dp_events_drain(struct dp_events *r)
+{
+	uint64_t start = 0, now;
+
+	if (!r->way->drain)
+		return UINT64_MAX;
+	hook_first_push(r);
+	if (!__atomic_load_n(&r->skel->bss->active, __ATOMIC_RELAXED))
+		return UINT64_MAX;
+	dp_bpf_run(r->feed, &start, 1, NULL);
+	now = mono_ns();
+	r->gap_ns = drain_gap(r, now);
+	return now + r->gap_ns;
+}
+
+void dp_events_close(struct dp_events *r)
 {
 	if (!r)
 		return;
+	bpf_link__destroy(r->first_link);
 	bpf_link__destroy(r->links[1]);
 	bpf_link__destroy(r->links[0]);
 	ring_buffer__free(r->notes);
@@ -169,7 +250,7 @@ void dp_ring_close(struct dp_ring *r)
 	dp_bpf_unmap(r->bits, r->bits_len);
 	dp_bpf_unmap(r->stamps, r->stamps_len);
 	dp_bpf_unmap(r->hists, r->hists_len);
-	ring_bpf__destroy(r->skel);
+	events_bpf__destroy(r->skel);
 	free(r->prev);
 	free(r->out_events);
 	free(r->ages);
@@ -177,14 +258,14 @@ void dp_ring_close(struct dp_ring *r)
 	free(r);
 }
 
-const char *dp_ring_hook(const struct dp_ring *r)
+const char *dp_events_hook(const struct dp_events *r)
 {
-	return r->hook;
+	return r->way->hook;
 }
 
-void dp_ring_slot(struct dp_ring *r, uint32_t as_id, uint32_t id, const struct dp_ring_slot *s)
+void dp_events_slot(struct dp_events *r, uint32_t as_id, uint32_t id, const struct dp_events_slot *s)
 {
-	struct dp_ring_slot *dst;
+	struct dp_events_slot *dst;
 
 	if (as_id > 1 || id >= r->slot_ids)
 		return;
@@ -202,7 +283,7 @@ void dp_ring_slot(struct dp_ring *r, uint32_t as_id, uint32_t id, const struct d
 	__atomic_store_n(&dst->logging, s->logging, __ATOMIC_RELAXED);
 }
 
-static uint64_t *bits_of(const struct dp_ring *r, uint32_t set)
+static uint64_t *bits_of(const struct dp_events *r, uint32_t set)
 {
 	return (uint64_t *)r->bits[(size_t)set * r->nchunks].w;
 }
@@ -217,13 +298,28 @@ static void wait_for_programs(void)
 		nanosleep(&ms, NULL);
 }
 
+/* From now on the programs write this set. Only who took it from next_bits may say so. */
+static void write_bits(struct events_bpf *s, uint32_t set)
+{
+	uint32_t i;
+
+	__atomic_store_n(&s->bss->cur_bits, set, __ATOMIC_SEQ_CST);
+	for (i = 0; i < DP_MAX_STAT_VCPUS; i++) {
+		__u64 *cursor = &s->bss->rings[i].cursor, cur = __atomic_load_n(cursor, __ATOMIC_SEQ_CST);
+
+		while (!__atomic_compare_exchange_n(cursor, &cur, (uint64_t)set << 32 | (uint32_t)cur, false,
+						    __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST))
+			;
+	}
+}
+
 /*
  * Picks the set of bits to read and hands the programs another one to go on with. The set that a sync closed is
  * told by its note. Returns DP_NO_SET where a sync has closed one and its note is still to come.
  */
-static uint32_t pick_bits(struct dp_ring *r, uint32_t set, struct dp_ring_take *out)
+static uint32_t pick_bits(struct dp_events *r, uint32_t set, struct dp_events_take *out)
 {
-	struct ring_bpf *s = r->skel;
+	struct events_bpf *s = r->skel;
 	uint32_t next;
 
 	if (set == DP_NO_SET) {
@@ -231,7 +327,7 @@ static uint32_t pick_bits(struct dp_ring *r, uint32_t set, struct dp_ring_take *
 		next = __atomic_exchange_n(&s->bss->next_bits, DP_NO_SET, __ATOMIC_SEQ_CST);
 		set = r->cur;
 		if (next != DP_NO_SET)
-			__atomic_store_n(&s->bss->cur_bits, next, __ATOMIC_SEQ_CST);
+			write_bits(s, next);
 		else if (!r->waiting++)
 			return DP_NO_SET;
 		/* else the note was lost: the bits are not */
@@ -247,9 +343,10 @@ static uint32_t pick_bits(struct dp_ring *r, uint32_t set, struct dp_ring_take *
 	return set;
 }
 
-int dp_ring_take(struct dp_ring *r, uint32_t set, struct dp_ring_take *out)
+int dp_events_take(struct dp_events *r, uint32_t set, struct dp_events_take *out)
 {
 	size_t words = (size_t)r->nregions * DP_REGION_WORDS;
+	uint64_t lost;
 	int err;
 
 	memset(out, 0, sizeof(*out));
@@ -258,13 +355,17 @@ int dp_ring_take(struct dp_ring *r, uint32_t set, struct dp_ring_take *out)
 		dp_bits_clear(bits_of(r, r->handed_out), words);
 		r->spare = r->handed_out;
 	}
+	dp_events_drain(r);
 	set = pick_bits(r, set, out);
 	wait_for_programs();
 	/* A push may have opened the anchors before logging was seen to be on: their ages are in this take. */
 	if (r->on || __atomic_load_n(&r->skel->bss->active, __ATOMIC_RELAXED))
-		dp_ring_age_anchors(r, mono_ns());
-	err = dp_ring_take_ages(r);
-	dp_ring_take_counters(r, out);
+		dp_events_age_anchors(r, mono_ns());
+	err = dp_events_take_ages(r);
+	dp_events_take_counters(r, out);
+	lost = __atomic_load_n(&r->skel->bss->ring_lost, __ATOMIC_RELAXED);
+	out->lost = lost - r->prev_lost;
+	r->prev_lost = lost;
 	if (set != DP_NO_SET) {
 		r->handed_out = set;
 		out->bits = bits_of(r, set);
@@ -279,20 +380,23 @@ int dp_ring_take(struct dp_ring *r, uint32_t set, struct dp_ring_take *out)
 	return err;
 }
 
-int dp_ring_fd(const struct dp_ring *r)
+int dp_events_fd(const struct dp_events *r)
 {
 	return ring_buffer__epoll_fd(r->notes);
 }
 
-void dp_ring_resets(struct dp_ring *r, void (*cb)(void *ctx, const struct dp_reset_note *note), void *ctx)
+bool dp_events_resets(struct dp_events *r, void (*cb)(void *ctx, const struct dp_reset_note *note), void *ctx)
 {
+	int n;
+
 	r->cb = cb;
 	r->cb_ctx = ctx;
-	ring_buffer__consume(r->notes);
+	n = ring_buffer__consume(r->notes);
 	r->cb = NULL;
+	return n > 0;
 }
 
-bool dp_ring_is_vcpu(const struct dp_ring *r, uint32_t tid)
+bool dp_events_is_vcpu(const struct dp_events *r, uint32_t tid)
 {
 	uint32_t i;
 
@@ -302,7 +406,7 @@ bool dp_ring_is_vcpu(const struct dp_ring *r, uint32_t tid)
 	return false;
 }
 
-void dp_ring_age_stamps(struct dp_ring *r, uint64_t now_ns)
+void dp_events_age_stamps(struct dp_events *r, uint64_t now_ns)
 {
 	uint32_t now = (uint32_t)((now_ns - r->base) >> DP_STAMP_SHIFT) + 1, i, k;
 	uint32_t hour = (uint32_t)(3600ull * 1000000000ull >> DP_STAMP_SHIFT);
@@ -318,9 +422,9 @@ void dp_ring_age_stamps(struct dp_ring *r, uint64_t now_ns)
 	}
 }
 
-void dp_ring_stats(const struct dp_ring *r, uint64_t *runs, uint64_t *ns, uint64_t *map_bytes)
+void dp_events_stats(const struct dp_events *r, uint64_t *runs, uint64_t *ns, uint64_t *map_bytes)
 {
-	dp_bpf_stats(r->push, runs, ns);
+	dp_bpf_stats(r->feed, runs, ns);
 	dp_bpf_stats(r->reset, runs, ns);
 	*map_bytes += dp_bpf_memlock(r->skel->maps.slots) + dp_bpf_memlock(r->skel->maps.bits) +
 		      dp_bpf_memlock(r->skel->maps.stamps) + dp_bpf_memlock(r->skel->maps.hists) +

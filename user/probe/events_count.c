@@ -4,9 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "probe/ring_int.h"
+#include "probe/events_int.h"
 
-static int add_exposure(struct dp_ring *r, uint32_t level, uint32_t count, uint32_t anchor, uint64_t from,
+static int add_exposure(struct dp_events *r, uint32_t level, uint32_t count, uint32_t anchor, uint64_t from,
 			uint64_t to, double blind)
 {
 	if (to > DP_LEVEL_NS(level))
@@ -45,7 +45,7 @@ static struct dp_anchor read_anchor(const struct dp_anchor *src)
 }
 
 /* How far the open anchors of each level have aged by t, and which were closed since the last look. */
-void dp_ring_age_anchors(struct dp_ring *r, uint64_t t_ns)
+void dp_events_age_anchors(struct dp_events *r, uint64_t t_ns)
 {
 	uint32_t l;
 
@@ -77,7 +77,7 @@ void dp_ring_age_anchors(struct dp_ring *r, uint64_t t_ns)
 }
 
 /* The guest pushed something since the last look: it was writing, and logged, up to about now. */
-static void see_pushes(struct dp_ring *r, uint64_t t_ns)
+static void see_pushes(struct dp_events *r, uint64_t t_ns)
 {
 	uint64_t pushes = 0;
 	uint32_t i;
@@ -89,15 +89,17 @@ static void see_pushes(struct dp_ring *r, uint64_t t_ns)
 	r->active_pushes = pushes;
 }
 
-void dp_ring_logging(struct dp_ring *r, bool on, uint64_t t_ns)
+void dp_events_logging(struct dp_events *r, bool on, uint64_t t_ns)
 {
-	struct ring_bpf *s = r->skel;
+	struct events_bpf *s = r->skel;
 	uint32_t l, i;
 
 	if (on)
 		see_pushes(r, t_ns);
 	if (on == r->on)
 		return;
+	/* What the rings hold came before. */
+	dp_events_drain(r);
 	r->on = on;
 	if (on) {
 		uint32_t zero = 0;
@@ -115,19 +117,20 @@ void dp_ring_logging(struct dp_ring *r, bool on, uint64_t t_ns)
 		return;
 	}
 	/* It was noticed late: the anchors end with the last push that was seen, or not much later. */
-	if (r->active_ns < s->bss->last_push_ns)
-		r->active_ns = s->bss->last_push_ns;
+	if (r->active_ns < s->bss->last_new_ns)
+		r->active_ns = s->bss->last_new_ns;
 	if (r->active_ns && r->active_ns < t_ns && r->active_ns > s->bss->started_ns)
 		t_ns = r->active_ns;
-	dp_ring_age_anchors(r, t_ns);
+	dp_events_age_anchors(r, t_ns);
 	for (l = 0; l < DP_LEVELS; l++)
 		r->seen[l].open = false;
 	for (i = 0; i < r->slot_ids * 2; i++)
 		r->slots[i].logging = 0;
 	__atomic_store_n(&s->bss->active, 0, __ATOMIC_SEQ_CST);
+	dp_events_drain(r); /* hooks the next first push */
 }
 
-static int add_age(struct dp_ring *r, uint32_t row, uint32_t level, uint32_t odd, uint32_t bin, uint32_t n)
+static int add_age(struct dp_events *r, uint32_t row, uint32_t level, uint32_t odd, uint32_t bin, uint32_t n)
 {
 	uint32_t size = row < r->nregions ? DP_4K : row - r->nregions + 1, last = r->seen[level].a.opened;
 	struct dp_ages *a;
@@ -152,7 +155,7 @@ static int add_age(struct dp_ring *r, uint32_t row, uint32_t level, uint32_t odd
 	return 0;
 }
 
-int dp_ring_take_ages(struct dp_ring *r)
+int dp_events_take_ages(struct dp_events *r)
 {
 	uint32_t row, i;
 	int err = 0;
@@ -173,7 +176,7 @@ int dp_ring_take_ages(struct dp_ring *r)
 	return err;
 }
 
-void dp_ring_take_counters(struct dp_ring *r, struct dp_ring_take *out)
+void dp_events_take_counters(struct dp_events *r, struct dp_events_take *out)
 {
 	uint64_t repeated = 0, unknown = 0, pushes = 0;
 	uint32_t i;

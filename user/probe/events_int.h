@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /* Inside of the ring source: shared by ring*.c only. */
-#ifndef DIRTYPROF_PROBE_RING_INT_H
-#define DIRTYPROF_PROBE_RING_INT_H
+#ifndef DIRTYPROF_PROBE_EVENTS_INT_H
+#define DIRTYPROF_PROBE_EVENTS_INT_H
 
 #include "probe/bpf_util.h"
-#include "probe/ring.h"
-#include "ring.skel.h"
+#include "probe/events.h"
+#include "events.skel.h"
 
 /* Stamps kept of each size: 16 MiB. Above, one block in 2^shift is stamped, at hashed places. */
 #define MAX_STAMPS (1u << 22)
@@ -18,15 +18,23 @@ struct anchor_seen {
 	double blind;
 };
 
-struct dp_ring {
-	struct ring_bpf *skel;
-	struct bpf_link *links[2];
-	struct bpf_program *push, *reset;
-	struct ring_buffer *notes;
+/* How a ring is followed. */
+struct dp_events_way {
 	const char *hook;
-	uint32_t nregions, nchunks, slot_ids, nvcpus, nrows;
+	bool drain; /* read now and then; else every push is hooked */
+	bool raw;   /* no BTF types needed at the hook */
+};
+
+struct dp_events {
+	struct events_bpf *skel;
+	struct bpf_link *links[2], *first_link;
+	const struct dp_events_way *way;
+	struct bpf_program *feed, *reset, *first; /* first: drain only */
+	uint64_t gap_ns;			  /* between two drains */
+	struct ring_buffer *notes;
+	uint32_t nregions, nchunks, slot_ids, nvcpus, nrows, ring_entries;
 	uint32_t nstamps, sample_shift[DP_SIZES], stamp_base[DP_SIZES];
-	struct dp_ring_slot *slots;
+	struct dp_events_slot *slots;
 	struct dp_chunk *bits;
 	struct dp_stamps *stamps;
 	struct dp_hist *hists, *prev;
@@ -35,7 +43,7 @@ struct dp_ring {
 	uint64_t active_ns, active_pushes; /* when pushes were last seen to go on */
 	uint64_t base;
 	struct anchor_seen seen[DP_LEVELS];
-	uint64_t prev_pushes[DP_MAX_STAT_VCPUS], prev_repeated, prev_unknown;
+	uint64_t prev_pushes[DP_MAX_STAT_VCPUS], prev_repeated, prev_unknown, prev_lost;
 	/* results of a take */
 	uint64_t *out_events;
 	struct dp_ages *ages;
@@ -51,9 +59,9 @@ struct dp_ring {
 	void *cb_ctx;
 };
 
-/* ring_count.c: what the programs counted since the last look */
-void dp_ring_age_anchors(struct dp_ring *r, uint64_t t_ns);
-int dp_ring_take_ages(struct dp_ring *r); /* 0 or -ENOMEM */
-void dp_ring_take_counters(struct dp_ring *r, struct dp_ring_take *out);
+/* events_count.c: what the programs counted since the last look */
+void dp_events_age_anchors(struct dp_events *r, uint64_t t_ns);
+int dp_events_take_ages(struct dp_events *r); /* 0 or -ENOMEM */
+void dp_events_take_counters(struct dp_events *r, struct dp_events_take *out);
 
 #endif
