@@ -12,6 +12,7 @@
 
 #include "model/bitlog.h"
 #include "model/layout.h"
+#include "model/pageset.h"
 #include "model/rollup.h"
 
 #define REGION (1u << DP_REGION_SHIFT)
@@ -89,6 +90,46 @@ static void merge_counts_what_is_new(void **state)
 	assert_int_equal(a[0], 0xfff);
 	dp_bits_clear(a, 3);
 	assert_int_equal(a[0] | a[1] | a[2], 0);
+	(void)state;
+}
+
+/* A set of pages against a plain bitmap: what was new, blocks of each size, and empty again. */
+static void pageset_against_bits(void **state)
+{
+	uint64_t *plain = calloc(3 * DP_REGION_WORDS + 1, 8), want[DP_SIZES], got[DP_SIZES];
+	struct dp_pageset a, b;
+	int round, i;
+	uint32_t r;
+
+	assert_int_equal(dp_pageset_init(&a, 3), 0);
+	assert_int_equal(dp_pageset_init(&b, 3), 0);
+	for (round = 0; round < 6; round++) {
+		uint64_t before = dp_popcount(plain, 3 * DP_REGION_WORDS), fresh;
+
+		for (i = 0; i < 200; i++) {
+			uint64_t src[3] = { rng(), round & 1 ? rng() : 0, rng() }, n = 1 + rng() % 190;
+			uint64_t at = rng() % (3 * REGION - n);
+
+			dp_pageset_or(&b, at, src, n);
+			dp_bits_or(plain, at, src, n);
+		}
+		fresh = round & 2 ? dp_pageset_add_words(&a, b.w, b.nwords) : dp_pageset_merge(&a, &b);
+		assert_int_equal(fresh, dp_popcount(plain, 3 * DP_REGION_WORDS) - before);
+		assert_memory_equal(a.w, plain, 3 * DP_REGION_WORDS * 8);
+		memset(want, 0, sizeof(want));
+		memset(got, 0, sizeof(got));
+		dp_rollup(plain, 3 * DP_REGION_WORDS, want);
+		for (r = 0; r < 3; r++)
+			dp_pageset_rollup(&a, r, got);
+		assert_memory_equal(got, want, sizeof(want));
+		dp_pageset_clear(&b);
+		assert_true(dp_bits_none(b.w, b.nwords));
+	}
+	dp_pageset_clear(&a);
+	assert_int_equal(dp_pageset_merge(&b, &a), 0);
+	dp_pageset_free(&a);
+	dp_pageset_free(&b);
+	free(plain);
 	(void)state;
 }
 
@@ -355,6 +396,144 @@ static void bits_of_64k(void **state)
 	(void)state;
 }
 
+/* --- a slot of several pieces that crosses a region, page by page --- */
+
+#define CHUNK	(1u << 15)
+#define BIG	(3 * CHUNK + 777)
+#define BIG_AT	(REGION - 40037) /* in no way aligned */
+#define BIG_LEN ((BIG + 63) / 64)
+
+struct big {
+	struct dp_bitlog *b;
+	uint64_t set[BIG_LEN]; /* the log as KVM has it */
+	bool unarmed[BIG];
+	uint64_t words[512];
+};
+
+/* Bits first .. first + n of src as a piece; now and then as the probe sends it, with what is empty left out. */
+static struct dp_bitlog_piece part_of(struct big *g, const uint64_t *src, uint64_t first, uint64_t n,
+				      uint64_t t)
+{
+	struct dp_bitlog_piece p = { .key = 7, .t_ns = t, .first = first, .n = n };
+	uint64_t i, words = (n + 63) / 64;
+
+	memset(g->words, 0, sizeof(g->words));
+	memcpy(g->words, src + first / 64, words * 8);
+	p.bits = g->words;
+	if (rng() % 3 == 0)
+		return p;
+	for (i = 0; i < 64; i++) {
+		if (!dp_bits_none(g->words + i * 8, 8))
+			continue;
+		p.empty |= 1ull << i;
+		memset(g->words + i * 8, 0x5a, 64); /* not read */
+	}
+	if (!~p.empty)
+		p.bits = NULL;
+	return p;
+}
+
+static void write_some(struct big *g)
+{
+	uint64_t at = rng() % BIG, span = rng() % 3 ? 1 + rng() % 600 : BIG, i;
+
+	for (i = 0; i < 500; i++) {
+		uint64_t page = at + rng() % span;
+
+		if (page < BIG)
+			set(g->set, page);
+	}
+}
+
+/* Pages of either region that were armed, and new ones of both, by looking at each page. */
+static uint64_t truth(const struct big *g, uint64_t armed[2])
+{
+	uint64_t i, fresh = 0;
+
+	armed[0] = armed[1] = 0;
+	for (i = 0; i < BIG; i++) {
+		/* A word counts to the region of its first page. */
+		armed[(BIG_AT + i / 64 * 64) >> DP_REGION_SHIFT] += !g->unarmed[i];
+		fresh += get(g->set, i) && !g->unarmed[i];
+	}
+	return fresh;
+}
+
+static void get_all(struct big *g, uint64_t t)
+{
+	uint64_t first, i, armed[2], fresh = truth(g, armed), seen[2] = { 0 };
+	struct dp_sync s;
+	const struct dp_window *w;
+	uint32_t n;
+
+	for (first = 0; first < BIG; first += CHUNK) {
+		struct dp_bitlog_piece p =
+			part_of(g, g->set, first, BIG - first < CHUNK ? BIG - first : CHUNK, t);
+
+		assert_int_equal(dp_bitlog_get(g->b, &p), 0);
+	}
+	assert_true(dp_bitlog_end_sync(g->b, &s));
+	assert_int_equal(s.new_pages, fresh);
+	assert_int_equal(s.reported_pages, dp_popcount(g->set, BIG_LEN));
+	w = dp_bitlog_windows(g->b, &n);
+	for (i = 0; i < n; i++)
+		if (w[i].size == DP_4K)
+			seen[w[i].region] = w[i].armed;
+	for (i = 0; i < 2; i++)
+		assert_true(!seen[i] || seen[i] == armed[i]);
+	dp_bitlog_take_windows(g->b);
+	for (i = 0; i < BIG; i++)
+		g->unarmed[i] = g->unarmed[i] || get(g->set, i);
+}
+
+static void clear_some(struct big *g, uint64_t t)
+{
+	uint64_t first = rng() % BIG / 64 * 64, n = 1 + rng() % CHUNK, i;
+	struct dp_bitlog_piece p;
+
+	if (n > BIG - first)
+		n = BIG - first;
+	else
+		n = (n + 63) / 64 * 64 < BIG - first ? (n + 63) / 64 * 64 : BIG - first;
+	p = part_of(g, g->set, first, n, t);
+	assert_int_equal(dp_bitlog_clear(g->b, &p), 0);
+	for (i = first; i < first + n; i++) {
+		if (!get(g->set, i))
+			continue;
+		g->unarmed[i] = false;
+		g->set[i / 64] &= ~(1ull << (i % 64));
+	}
+}
+
+static void pieces_against_pages(void **state)
+{
+	struct big *g = calloc(1, sizeof(*g));
+	struct dp_bitlog_slot s;
+	int i;
+
+	assert_non_null(g);
+	memset(&s, 0, sizeof(s));
+	s.key = 7;
+	s.index = BIG_AT;
+	s.nbits = BIG;
+	s.logging = true;
+	g->b = dp_bitlog_new(2, 1);
+	assert_int_equal(dp_bitlog_slots(g->b, &s, 1, 0, true), 0);
+	for (i = 1; i < 300; i++) {
+		uint64_t t = (uint64_t)i * MS;
+
+		if (rng() % 4)
+			write_some(g);
+		if (rng() % 3)
+			clear_some(g, t);
+		else
+			get_all(g, t);
+	}
+	dp_bitlog_free(g->b);
+	free(g);
+	(void)state;
+}
+
 static void bad_pieces_are_refused(void **state)
 {
 	struct fix f = { 0 };
@@ -380,6 +559,7 @@ int main(void)
 		cmocka_unit_test(rollup_counts_blocks),
 		cmocka_unit_test(bits_or_at_any_place),
 		cmocka_unit_test(merge_counts_what_is_new),
+		cmocka_unit_test(pageset_against_bits),
 		cmocka_unit_test(layout_of_a_pc),
 		cmocka_unit_test(layout_refuses_nonsense),
 		cmocka_unit_test(get_clears),
@@ -389,6 +569,7 @@ int main(void)
 		cmocka_unit_test(attached_in_the_middle),
 		cmocka_unit_test(lost_pieces_give_no_window),
 		cmocka_unit_test(bits_of_64k),
+		cmocka_unit_test(pieces_against_pages),
 		cmocka_unit_test(bad_pieces_are_refused),
 	};
 

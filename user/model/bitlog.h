@@ -15,6 +15,7 @@
 
 #include "dirtyprof/snapshot.h"
 #include "model/layout.h"
+#include "model/pageset.h"
 
 struct dp_bitlog;
 
@@ -31,8 +32,9 @@ struct dp_bitlog_piece {
 	uint32_t key;
 	uint64_t t_ns;
 	uint64_t first, n;
-	const uint64_t *bits;
-	bool last; /* the call's last piece */
+	const uint64_t *bits; /* NULL: none is set */
+	uint64_t empty;	      /* bit i: words 8i .. 8i+7 of bits are known to have none, and are not read */
+	bool last;	      /* the call's last piece */
 };
 
 /* manual: bit 0 = CLEAR re-arms, bit 1 = all ones at first. NULL: out of memory. */
@@ -59,8 +61,8 @@ void dp_bitlog_end_peek(struct dp_bitlog *b);
 const struct dp_window *dp_bitlog_windows(const struct dp_bitlog *b, uint32_t *n);
 void dp_bitlog_take_windows(struct dp_bitlog *b);
 
-/* 4K pages that syncs reported as new since the last take, in index order (nregions * 2^18 bits); reset by take. */
-uint64_t *dp_bitlog_new_bits(struct dp_bitlog *b);
+/* 4K pages that syncs reported as new since the caller last emptied the set. */
+struct dp_pageset *dp_bitlog_new_pages(struct dp_bitlog *b);
 
 /* A piece was lost: the slot's state is unknown until its next GET. key UINT32_MAX: of every slot. */
 void dp_bitlog_lost(struct dp_bitlog *b, uint32_t key);

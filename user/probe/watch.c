@@ -274,20 +274,30 @@ static int poll_once(struct dp_watch *w)
 	return 0;
 }
 
+/* What is dirty in the interval, by size and by region. */
+static void count_pages(struct dp_watch *w, const struct dp_pageset *pages, struct dp_snapshot *s)
+{
+	uint64_t before;
+	uint32_t r;
+
+	if (!pages->nwords || !w->region_new)
+		return;
+	for (r = 0; r < w->layout.nregions; r++) {
+		before = s->new_blocks[DP_4K];
+		dp_pageset_rollup(pages, r, s->new_blocks);
+		w->region_new[r] = s->new_blocks[DP_4K] - before;
+	}
+	w->seen_pages += dp_pageset_merge(&w->seen, pages);
+}
+
 /* Closes the interval and describes it. */
 static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reason)
 {
 	struct dp_snapshot *s = &w->snap;
-	size_t words = (size_t)w->layout.nregions * DP_REGION_WORDS;
+	const struct dp_pageset *pages =
+		w->harvest && w->bitlog ? dp_bitlog_new_pages(w->bitlog) : &w->iv.pages;
 	struct timespec wall;
-	uint32_t r;
 
-	if (w->harvest && w->bitlog) {
-		uint64_t *fresh = dp_bitlog_new_bits(w->bitlog);
-
-		dp_bits_merge(w->iv.bits, fresh, words);
-		dp_bits_clear(fresh, words);
-	}
 	if (w->events)
 		dp_watch_take_events(w);
 	memset(s, 0, sizeof(*s));
@@ -301,13 +311,7 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 	s->logging = w->logging;
 	s->logged_ns = w->iv.logged_ns < s->t1_ns - s->t0_ns ? w->iv.logged_ns : s->t1_ns - s->t0_ns;
 	s->vm = &w->vm;
-	if (w->iv.bits) {
-		dp_rollup(w->iv.bits, words, s->new_blocks);
-		for (r = 0; r < w->layout.nregions; r++)
-			w->region_new[r] =
-				dp_popcount(w->iv.bits + (size_t)r * DP_REGION_WORDS, DP_REGION_WORDS);
-		w->seen_pages += dp_bits_merge(w->seen, w->iv.bits, words);
-	}
+	count_pages(w, pages, s);
 	s->seen_pages = w->seen_pages;
 	s->nregions = w->layout.nregions;
 	s->region_new = w->region_new;
@@ -339,8 +343,9 @@ static void next_interval(struct dp_watch *w)
 	w->iv.t0 = w->snap.t1_ns;
 	w->iv.ages.n = w->iv.exposures.n = w->iv.windows.n = w->iv.syncs.n = 0;
 	w->iv.pushes = w->iv.repeated = w->iv.unknown = w->iv.lost = w->iv.logged_ns = 0;
-	if (w->iv.bits)
-		dp_bits_clear(w->iv.bits, (size_t)w->layout.nregions * DP_REGION_WORDS);
+	dp_pageset_clear(&w->iv.pages);
+	if (w->bitlog)
+		dp_pageset_clear(dp_bitlog_new_pages(w->bitlog));
 	if (w->iv.vcpu_events)
 		memset(w->iv.vcpu_events, 0, DP_MAX_STAT_VCPUS * sizeof(uint64_t));
 }

@@ -10,6 +10,7 @@
 #include "probe/wire.h"
 #include "model/bitlog.h"
 #include "model/layout.h"
+#include "model/pageset.h"
 
 #define POLL_NS	    50000000ull	     /* slots and logging are looked at this often */
 #define BACKING_NS  30000000000ull   /* smaps walks page tables: seldom */
@@ -27,8 +28,8 @@ int dp_pile_add(struct dp_pile *p, const void *items, size_t n);
 
 /* What was collected since the interval began. */
 struct interval {
-	uint64_t t0;	/* session clock */
-	uint64_t *bits; /* pages, index order */
+	uint64_t t0;		 /* session clock */
+	struct dp_pageset pages; /* ring; the log's reader has its own */
 	struct dp_pile ages, exposures, windows, syncs;
 	uint64_t *vcpu_events;
 	uint64_t pushes, repeated, unknown, lost, logged_ns;
@@ -55,9 +56,9 @@ struct dp_watch {
 	uint64_t stopped_at; /* session clock: the guest does not run since then; 0 = it runs */
 	uint64_t next_poll, next_drain, next_backing, next_zero, next_age;
 	struct interval iv;
-	uint64_t due;	     /* session clock: the next regular interval ends; syncs do not move it */
-	uint64_t *seen;	     /* every page dirtied so far */
-	uint64_t *sync_bits; /* ring: pages since the last sync */
+	uint64_t due;		/* session clock: the next regular interval ends; syncs do not move it */
+	struct dp_pageset seen; /* every page dirtied so far */
+	struct dp_pageset sync_pages; /* ring: since the last sync */
 	uint64_t seen_pages, last_sync;
 	uint64_t *region_new;
 	/* harvest: the sync under way */

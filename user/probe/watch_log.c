@@ -4,18 +4,12 @@
 #include <string.h>
 
 #include "cli/log.h"
-#include "model/rollup.h"
 #include "probe/watch_int.h"
 
 #define RING_SYNC_GAP_NS 100000000ull  /* RESETs by a reaper, closer together than this, are one */
 #define PARTIAL_GAP_NS	 1000000000ull /* a GET's last piece was lost */
 #define PEEK_FIRST_NS	 10000000ull
 #define PEEK_LONGEST_NS	 64000000000ull
-
-static size_t words_of(const struct dp_watch *w)
-{
-	return (size_t)w->layout.nregions * DP_REGION_WORDS;
-}
 
 void dp_watch_note_tid(struct dp_watch *w, uint32_t tid)
 {
@@ -43,14 +37,15 @@ bool dp_watch_took_log(void *ctx, uint32_t tid)
  */
 static int take_events(struct dp_watch *w, uint32_t set, struct dp_sync *sync)
 {
+	const uint64_t one = 1;
 	struct dp_events_take t;
 	uint32_t i;
 	int err = dp_events_take(w->events, set, &t);
 
 	if (err)
 		return err;
-	dp_bits_merge(w->iv.bits, t.bits, t.words);
-	dp_bits_merge(w->sync_bits, t.bits, t.words);
+	dp_pageset_add_words(&w->iv.pages, t.bits, t.words);
+	dp_pageset_add_words(&w->sync_pages, t.bits, t.words);
 	err = dp_pile_add(&w->iv.ages, t.ages, t.nages);
 	err = err ? err : dp_pile_add(&w->iv.exposures, t.exposures, t.nexposures);
 	for (i = 0; i < DP_MAX_STAT_VCPUS; i++)
@@ -60,12 +55,12 @@ static int take_events(struct dp_watch *w, uint32_t set, struct dp_sync *sync)
 	w->iv.unknown += t.unknown;
 	w->iv.lost += t.lost;
 	if (sync) {
-		dp_rollup(w->sync_bits, words_of(w), sync->new_blocks);
+		for (i = 0; i < w->layout.nregions; i++)
+			dp_pageset_rollup(&w->sync_pages, i, sync->new_blocks);
 		sync->new_pages = sync->reported_pages = sync->new_blocks[DP_4K];
-		dp_bits_clear(w->sync_bits, words_of(w));
+		dp_pageset_clear(&w->sync_pages);
 		for (i = 0; i < t.nleft; i++)
-			if (t.left[i] / 64 < words_of(w))
-				w->sync_bits[t.left[i] / 64] |= 1ull << (t.left[i] % 64);
+			dp_pageset_or(&w->sync_pages, t.left[i], &one, 1);
 	}
 	return err;
 }
@@ -175,6 +170,19 @@ static void on_get(struct dp_watch *w, const struct dp_hv_rec *rec, const struct
 	dp_bitlog_get(w->bitlog, p);
 }
 
+/* The lines that came, put back to their places; the others are not read. */
+static const uint64_t *unpack(struct dp_watch *w, const struct dp_hv_rec *rec)
+{
+	const uint64_t *from = (const uint64_t *)(rec + 1);
+	uint64_t lines;
+
+	if (!~rec->lines)
+		return from;
+	for (lines = rec->lines; lines; lines &= lines - 1, from += DP_LINE_WORDS)
+		memcpy(w->chunk + (size_t)__builtin_ctzll(lines) * DP_LINE_WORDS, from, DP_LINE_WORDS * 8);
+	return rec->lines ? w->chunk : NULL;
+}
+
 static void on_piece(void *ctx, const struct dp_hv_rec *rec)
 {
 	struct dp_watch *w = ctx;
@@ -182,7 +190,8 @@ static void on_piece(void *ctx, const struct dp_hv_rec *rec)
 				     .t_ns = rec->t_ns > w->base_ns ? rec->t_ns - w->base_ns : 0,
 				     .first = rec->first,
 				     .n = rec->npages,
-				     .bits = w->chunk,
+				     .bits = unpack(w, rec),
+				     .empty = ~rec->lines,
 				     .last = rec->flags & DP_HV_LAST };
 
 	if (rec->type == DP_HV_SLOTS) {
@@ -211,38 +220,12 @@ static void on_piece(void *ctx, const struct dp_hv_rec *rec)
 	}
 }
 
-/* The lines that came, put back to their places. */
-static void unpack(struct dp_watch *w, const struct dp_hv_rec *rec)
-{
-	const uint64_t *from = (const uint64_t *)(rec + 1);
-	uint64_t lines;
-
-	memset(w->chunk, 0, sizeof(w->chunk));
-	for (lines = rec->lines; lines; lines &= lines - 1, from += DP_LINE_WORDS)
-		memcpy(w->chunk + (size_t)__builtin_ctzll(lines) * DP_LINE_WORDS, from, DP_LINE_WORDS * 8);
-}
-
-/* An empty piece can be many chunks long. */
-static void on_rec(void *ctx, const struct dp_hv_rec *rec)
-{
-	struct dp_hv_rec part = *rec;
-	uint64_t end = rec->first + rec->npages;
-
-	unpack(ctx, rec);
-	do {
-		part.npages = end - part.first < DP_CHUNK_PAGES ? end - part.first : DP_CHUNK_PAGES;
-		part.flags = part.first + part.npages < end ? 0 : rec->flags;
-		on_piece(ctx, &part);
-		part.first += part.npages;
-	} while (part.first < end);
-}
-
 void dp_watch_read_harvest(struct dp_watch *w)
 {
 	uint64_t lost, gap;
 
 	w->reading = true;
-	dp_harvest_read(w->harvest, on_rec, w);
+	dp_harvest_read(w->harvest, on_piece, w);
 	w->reading = false;
 	if (!w->bitlog)
 		return;

@@ -201,12 +201,12 @@ void dp_watch_source_close(struct dp_watch *w)
 	w->events = NULL;
 	w->harvest = NULL;
 	w->bitlog = NULL;
-	free(w->iv.bits);
+	dp_pageset_free(&w->iv.pages);
+	dp_pageset_free(&w->seen);
+	dp_pageset_free(&w->sync_pages);
 	free(w->iv.vcpu_events);
-	free(w->seen);
-	free(w->sync_bits);
 	free(w->region_new);
-	w->iv.bits = w->iv.vcpu_events = w->seen = w->sync_bits = w->region_new = NULL;
+	w->iv.vcpu_events = w->region_new = NULL;
 }
 
 static int open_probe(struct dp_watch *w, char *msg, size_t len)
@@ -242,7 +242,7 @@ static int open_probe(struct dp_watch *w, char *msg, size_t len)
 int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len)
 {
 	struct dp_extent *ext;
-	size_t n, words;
+	size_t n;
 	uint32_t i;
 	int err;
 
@@ -270,13 +270,13 @@ int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len)
 	err = fill_vm(w, &w->kvm.vm);
 	if (err)
 		goto oom;
-	words = (size_t)w->layout.nregions << (DP_REGION_SHIFT - 6);
-	w->iv.bits = calloc(words + 1, 8);
-	w->seen = calloc(words + 1, 8);
-	w->sync_bits = calloc(words + 1, 8);
+	i = w->layout.nregions;
+	err = dp_pageset_init(&w->iv.pages, i);
+	err = err ? err : dp_pageset_init(&w->seen, i);
+	err = err ? err : dp_pageset_init(&w->sync_pages, i);
 	w->region_new = calloc(w->layout.nregions + 1, sizeof(*w->region_new));
 	w->iv.vcpu_events = calloc(DP_MAX_STAT_VCPUS, sizeof(uint64_t));
-	if (!w->iv.bits || !w->seen || !w->sync_bits || !w->region_new || !w->iv.vcpu_events) {
+	if (err || !w->region_new || !w->iv.vcpu_events) {
 		err = -ENOMEM;
 		goto oom;
 	}

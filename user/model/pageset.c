@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "model/pageset.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define REGION_LINES (DP_REGION_WORDS / DP_SET_LINE / 64) /* words of lines */
+
+int dp_pageset_init(struct dp_pageset *s, uint32_t nregions)
+{
+	s->nwords = (size_t)nregions * DP_REGION_WORDS;
+	s->w = calloc(s->nwords + 1, 8);
+	s->lines = calloc((size_t)nregions * REGION_LINES + 1, 8);
+	if (s->w && s->lines)
+		return 0;
+	dp_pageset_free(s);
+	return -ENOMEM;
+}
+
+void dp_pageset_free(struct dp_pageset *s)
+{
+	free(s->w);
+	free(s->lines);
+	*s = (struct dp_pageset){ 0 };
+}
+
+/* lines is exact: a line is marked when, and only when, a bit of it is set. */
+static void mark(struct dp_pageset *s, size_t word)
+{
+	s->lines[word / DP_SET_LINE / 64] |= 1ull << (word / DP_SET_LINE % 64);
+}
+
+void dp_pageset_or(struct dp_pageset *s, uint64_t at, const uint64_t *src, uint64_t n)
+{
+	unsigned int sh = at & 63;
+	uint64_t i, w;
+	size_t to;
+
+	for (i = 0; i < n; i += 64) {
+		w = src[i / 64];
+		if (n - i < 64)
+			w &= (1ull << (n - i)) - 1;
+		to = (at + i) / 64;
+		if (!w || to >= s->nwords)
+			continue;
+		if (w << sh) {
+			s->w[to] |= w << sh;
+			mark(s, to);
+		}
+		if (sh && w >> (64 - sh) && to + 1 < s->nwords) {
+			s->w[to + 1] |= w >> (64 - sh);
+			mark(s, to + 1);
+		}
+	}
+}
+
+/* One line, of which at least one bit may be set. */
+static uint64_t add_line(struct dp_pageset *s, size_t word, const uint64_t *src, size_t n)
+{
+	uint64_t fresh = 0, w;
+	size_t i;
+
+	for (i = 0; i < n; i++) {
+		w = src[i] & ~s->w[word + i];
+		if (w) {
+			s->w[word + i] |= w;
+			fresh += (uint64_t)__builtin_popcountll(w);
+		}
+	}
+	if (fresh)
+		mark(s, word);
+	return fresh;
+}
+
+uint64_t dp_pageset_add_words(struct dp_pageset *s, const uint64_t *src, size_t nwords)
+{
+	uint64_t fresh = 0;
+	size_t i, n;
+
+	if (nwords > s->nwords)
+		nwords = s->nwords;
+	for (i = 0; i < nwords; i += DP_SET_LINE) {
+		n = nwords - i < DP_SET_LINE ? nwords - i : DP_SET_LINE;
+		if (!dp_bits_none(src + i, n))
+			fresh += add_line(s, i, src + i, n);
+	}
+	return fresh;
+}
+
+uint64_t dp_pageset_merge(struct dp_pageset *dst, const struct dp_pageset *src)
+{
+	size_t i, word, n = src->nwords / DP_SET_LINE / 64;
+	uint64_t fresh = 0, left;
+
+	for (i = 0; i < n; i++) {
+		for (left = src->lines[i]; left; left &= left - 1) {
+			word = (i * 64 + (size_t)__builtin_ctzll(left)) * DP_SET_LINE;
+			fresh += add_line(dst, word, src->w + word, DP_SET_LINE);
+		}
+	}
+	return fresh;
+}
+
+/* Bytes of a word that are not zero: 8 lines are 16M. */
+static unsigned int bytes_set(uint64_t w)
+{
+	w |= w >> 4;
+	w |= w >> 2;
+	w |= w >> 1;
+	return (unsigned int)__builtin_popcountll(w & 0x0101010101010101ull);
+}
+
+/* Groups of 16 bits (64K blocks) that are not zero. */
+static unsigned int groups16(uint64_t w)
+{
+	w |= w >> 8;
+	w |= w >> 4;
+	w |= w >> 2;
+	w |= w >> 1;
+	return (unsigned int)__builtin_popcountll(w & 0x0001000100010001ull);
+}
+
+void dp_pageset_rollup(const struct dp_pageset *s, uint32_t r, uint64_t count[DP_SIZES])
+{
+	const uint64_t *lines = s->lines + (size_t)r * REGION_LINES, *w;
+	uint64_t any = 0, left;
+	size_t i, k;
+
+	for (i = 0; i < REGION_LINES; i++) {
+		any |= lines[i];
+		count[DP_2M] += (uint64_t)__builtin_popcountll(lines[i]);
+		count[DP_16M] += bytes_set(lines[i]);
+		for (left = lines[i]; left; left &= left - 1) {
+			w = s->w + (size_t)r * DP_REGION_WORDS +
+			    (i * 64 + (size_t)__builtin_ctzll(left)) * DP_SET_LINE;
+			for (k = 0; k < DP_SET_LINE; k++) {
+				if (!w[k])
+					continue;
+				count[DP_4K] += (uint64_t)__builtin_popcountll(w[k]);
+				count[DP_64K] += groups16(w[k]);
+			}
+		}
+	}
+	count[DP_1G] += any != 0;
+}
+
+void dp_pageset_clear(struct dp_pageset *s)
+{
+	size_t i, n = s->nwords / DP_SET_LINE / 64;
+	uint64_t left;
+
+	for (i = 0; i < n; i++) {
+		for (left = s->lines[i]; left; left &= left - 1)
+			memset(s->w + (i * 64 + (size_t)__builtin_ctzll(left)) * DP_SET_LINE, 0,
+			       DP_SET_LINE * 8);
+		s->lines[i] = 0;
+	}
+}
