@@ -30,6 +30,8 @@ struct dp_fd_rec {
 };
 _Static_assert(sizeof(struct dp_fd_rec) == 32, "shared layout");
 
+#define DP_FIND_RECS 256 /* find.bpf.c: descriptors that a run looks at */
+
 /* One memslot as KVM has it; pages are host pages. */
 struct dp_slot_rec {
 	__u64 base_gfn, npages, hva, slot_ptr, bitmap_ptr;

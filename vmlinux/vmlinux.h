@@ -78,9 +78,42 @@ struct file {
 	void *private_data;
 };
 
+struct hlist_node {
+	struct hlist_node *next;
+};
+
+struct hlist_head {
+	struct hlist_node *first;
+};
+
+struct fdtable {
+	unsigned int max_fds;
+	struct file **fd;
+};
+
+struct files_struct {
+	struct fdtable *fdt;
+};
+
 struct task_struct {
 	int pid;
 	int tgid;
+	struct files_struct *files;
+	struct hlist_node pid_links[1];
+};
+
+struct upid {
+	int nr;
+};
+
+struct pid {
+	struct hlist_head tasks[1];
+	struct upid numbers[1];
+};
+
+struct proc_inode {
+	struct pid *pid;
+	struct inode vfs_inode;
 };
 
 struct seq_file;
@@ -107,14 +140,6 @@ struct bpf_raw_tracepoint_args {
 typedef struct {
 	int counter;
 } atomic_t;
-
-struct hlist_node {
-	struct hlist_node *next;
-};
-
-struct hlist_head {
-	struct hlist_node *first;
-};
 
 struct mm_struct;
 
@@ -166,14 +191,6 @@ typedef struct {
 
 struct mutex {
 	atomic_long_t owner;
-};
-
-struct upid {
-	int nr;
-};
-
-struct pid {
-	struct upid numbers[1];
 };
 
 struct kvm_vcpu {

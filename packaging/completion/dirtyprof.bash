@@ -11,7 +11,7 @@ _dirtyprof()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]:-} w
 	local options='-p --pid --bandwidth --switchover-bandwidth --downtime-limit --fixed-downtime --throttle
-		--start --start= --window --qmp --source --no-peek --force-lower
+		--start --start= --window --qmp --source --no-peek --btf --force-lower
 		--json --prometheus -v --verbose -h --help --version'
 	COMPREPLY=()
 
@@ -43,7 +43,7 @@ _dirtyprof()
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -X '!*.prom' -- "$cur"; compgen -d -- "$cur")
 		return ;;
-	--qmp | --start)
+	--qmp | --start | --btf)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
@@ -52,7 +52,7 @@ _dirtyprof()
 	for w in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $w in
 		list | features)
-			mapfile -t COMPREPLY < <(compgen -W "--json" -- "$cur")
+			mapfile -t COMPREPLY < <(compgen -W "--json --btf" -- "$cur")
 			return ;;
 		esac
 	done

@@ -8,6 +8,7 @@
 
 #include "cli/cmd.h"
 #include "cli/log.h"
+#include "cli/opts.h"
 #include "probe/features.h"
 
 static void show_json(const struct dp_feature *f)
@@ -44,11 +45,14 @@ static void show_text(const struct dp_feature *f, size_t n)
 int dp_cmd_features(int argc, char **argv)
 {
 	struct dp_feature f[DP_FEATURES];
-	bool json = argc == 2 && !strcmp(argv[1], "--json");
 	size_t n, i, taken = 0;
+	bool json;
 
+	if (dp_take_btf(&argc, argv))
+		return DP_EXIT_ERROR;
+	json = argc == 2 && !strcmp(argv[1], "--json");
 	if (argc > 1 && !json) {
-		dp_err("features: unexpected argument \"%s\" (only --json)", argv[1]);
+		dp_err("features: unexpected argument \"%s\" (only --json, --btf FILE)", argv[1]);
 		return DP_EXIT_ERROR;
 	}
 	n = dp_features_probe(f);

@@ -9,6 +9,7 @@
 #include "dirtyprof/report.h"
 #include "cli/cmd.h"
 #include "cli/log.h"
+#include "cli/opts.h"
 #include "probe/inspect.h"
 #include "vm/proc.h"
 
@@ -36,7 +37,7 @@ static void look(struct lister *l, const struct dp_proc *p, struct vm_facts *f)
 	int err;
 
 	memset(f, 0, sizeof(*f));
-	err = dp_inspect_open(p->pid, &i, msg, sizeof(msg));
+	err = dp_inspect_open(p->pid, 0, false, &i, msg, sizeof(msg));
 	if (err) {
 		/* A VM may end while it is looked at; anything else concerns all of them. */
 		if (dp_proc_alive(p)) {
@@ -121,10 +122,12 @@ int dp_cmd_list(int argc, char **argv)
 	uint32_t hidden = 0;
 	int err;
 
+	if (dp_take_btf(&argc, argv))
+		return DP_EXIT_ERROR;
 	if (argc == 2 && !strcmp(argv[1], "--json")) {
 		l.json = true;
 	} else if (argc > 1) {
-		dp_err("list: unexpected argument \"%s\" (only --json)", argv[1]);
+		dp_err("list: unexpected argument \"%s\" (only --json, --btf FILE)", argv[1]);
 		return DP_EXIT_ERROR;
 	}
 	err = dp_proc_each_vm(each, &l, &hidden);

@@ -17,7 +17,7 @@ static const struct {
 void dp_usage(void)
 {
 	fputs("Usage: dirtyprof -p PID [options] [interval [count]]\n"
-	      "       dirtyprof list | features [--json]\n"
+	      "       dirtyprof list | features [--json] [--btf FILE]\n"
 	      "\n"
 	      "Profiles how fast a KVM guest dirties its memory and predicts its live migration:\n"
 	      "will it converge, how long will it take, how long will the guest be down.\n"
@@ -41,6 +41,7 @@ void dp_usage(void)
 	      "  --qmp SOCKET              read migration facts from QMP (holds the socket)\n"
 	      "  --source ring|harvest     where dirty pages are read; default: what the VM uses\n"
 	      "  --no-peek                 do not look at KVM's bitmap between syncs\n"
+	      "  --btf FILE                the kernel's types, where it has no BTF of its own\n"
 	      "  --force-lower             leave the best hook out (for testing)\n"
 	      "\n"
 	      "Output:\n"

@@ -7,6 +7,7 @@
 
 #include "cli/log.h"
 #include "cli/units.h"
+#include "probe/bpf_util.h"
 
 enum {
 	OPT_JSON = 256,
@@ -22,6 +23,7 @@ enum {
 	OPT_WINDOW,
 	OPT_NO_PEEK,
 	OPT_FORCE,
+	OPT_BTF,
 	OPT_VERSION,
 };
 
@@ -39,6 +41,7 @@ static const struct option longopts[] = {
 	{ "qmp", required_argument, NULL, OPT_QMP },
 	{ "window", required_argument, NULL, OPT_WINDOW },
 	{ "no-peek", no_argument, NULL, OPT_NO_PEEK },
+	{ "btf", required_argument, NULL, OPT_BTF },
 	{ "force-lower", no_argument, NULL, OPT_FORCE },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
@@ -108,6 +111,38 @@ static int prometheus(const char *value, const char **out)
 	return 0;
 }
 
+int dp_use_btf(const char *path)
+{
+	char msg[DP_LOG_LINE];
+	int err = dp_bpf_use_btf(path, msg, sizeof(msg));
+
+	if (err)
+		dp_err("%s", msg);
+	return err;
+}
+
+int dp_take_btf(int *argc, char **argv)
+{
+	const char *path = NULL;
+	int from, to = 1;
+
+	for (from = 1; from < *argc; from++) {
+		if (!strncmp(argv[from], "--btf=", 6)) {
+			path = argv[from] + 6;
+		} else if (!strcmp(argv[from], "--btf")) {
+			if (++from == *argc) {
+				dp_err("option --btf needs a value (see dirtyprof --help)");
+				return -EINVAL;
+			}
+			path = argv[from];
+		} else {
+			argv[to++] = argv[from];
+		}
+	}
+	*argc = to;
+	return path ? dp_use_btf(path) : 0;
+}
+
 static int one(struct dp_opts *o, int c)
 {
 	switch (c) {
@@ -144,6 +179,8 @@ static int one(struct dp_opts *o, int c)
 	case OPT_NO_PEEK:
 		o->no_peek = true;
 		return 0;
+	case OPT_BTF:
+		return dp_use_btf(optarg);
 	case OPT_FORCE:
 		o->lowest++;
 		return 0;

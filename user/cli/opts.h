@@ -26,6 +26,12 @@ struct dp_opts {
 	uint64_t window_ns; /* first window of --start; 0 = chosen */
 };
 
+/* --btf FILE: checked and put in force. 0, or negative errno after a line on stderr. */
+int dp_use_btf(const char *path);
+
+/* For commands that have few options: takes --btf FILE out of the arguments, and dp_use_btf. */
+int dp_take_btf(int *argc, char **argv);
+
 /* 0, or -EINVAL after a line on stderr. */
 int dp_opts_parse(struct dp_opts *o, int argc, char **argv);
 

@@ -2,8 +2,10 @@
 #include "probe/bpf_util.h"
 
 #include <bpf/bpf.h>
+#include <bpf/btf.h>
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -12,14 +14,18 @@
 
 static int to_log(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
-	char line[DP_LOG_LINE];
+	char *text = NULL, *line, *rest;
 
 	/* A hook that this kernel lacks is an expected answer, not an error: the caller says what it means. */
 	if (level == LIBBPF_DEBUG || dp_log_level() < DP_LVL_DEBUG)
 		return 0;
-	vsnprintf(line, sizeof(line), fmt, ap);
-	line[strcspn(line, "\n")] = '\0';
-	dp_debug("libbpf: %s", line);
+	if (vasprintf(&text, fmt, ap) < 0)
+		return 0;
+	/* The verifier's words have many lines. */
+	for (rest = text; (line = strsep(&rest, "\n"));)
+		if (*line)
+			dp_debug("%s", line);
+	free(text);
 	return 0;
 }
 
@@ -27,6 +33,45 @@ void dp_bpf_init(void)
 {
 	libbpf_set_strict_mode(LIBBPF_STRICT_ALL);
 	libbpf_set_print(to_log);
+}
+
+static struct bpf_object_open_opts open_opts = { .sz = sizeof(open_opts) };
+
+int dp_bpf_use_btf(const char *path, char *msg, size_t len)
+{
+	struct btf *btf = btf__parse(path, NULL);
+	int err = 0;
+
+	if (!btf) {
+		err = errno ? -errno : -EINVAL; /* libbpf has numbers of its own, above those of errno */
+		if (err <= -__LIBBPF_ERRNO__START || err == -EPROTO || err == -EINVAL)
+			snprintf(msg, len, "--btf %s: this is no BTF", path);
+		else if (err == -ENOENT && !access(path, F_OK))
+			snprintf(msg, len, "--btf %s: an ELF file without BTF in it", path);
+		else
+			snprintf(msg, len, "--btf %s: %s", path, strerror(-err));
+		return err;
+	}
+	if (btf__find_by_name_kind(btf, "kvm", BTF_KIND_STRUCT) < 0) {
+		err = -ENOENT;
+		snprintf(msg, len,
+			 "--btf %s: describes no struct kvm: it is not a kernel's, or one without KVM", path);
+	}
+	btf__free(btf);
+	open_opts.btf_custom_path = path;
+	return err;
+}
+
+const struct bpf_object_open_opts *dp_bpf_open_opts(void)
+{
+	return &open_opts;
+}
+
+const char *dp_bpf_no_btf(void)
+{
+	if (open_opts.btf_custom_path || !access("/sys/kernel/btf/vmlinux", R_OK))
+		return NULL;
+	return "this kernel has no BTF (CONFIG_DEBUG_INFO_BTF): give it with --btf FILE; the manual says how to make the file";
 }
 
 int dp_bpf_run(const struct bpf_program *prog, const uint64_t *args, size_t nargs, int *ret)

@@ -18,6 +18,18 @@ struct dp_hook {
 /* libbpf's own messages go to the log at debug level; call once. */
 void dp_bpf_init(void);
 
+/*
+ * Takes the kernel's types from this file instead of /sys/kernel/btf/vmlinux, for every object opened from now on.
+ * 0, or negative errno with a line for people in msg: it cannot be read, or describes no KVM.
+ */
+int dp_bpf_use_btf(const char *path, char *msg, size_t len);
+
+/* For X_bpf__open_opts() of every object. */
+const struct bpf_object_open_opts *dp_bpf_open_opts(void);
+
+/* What to say where objects do not load because the kernel has no BTF; NULL: it has, or a file was given. */
+const char *dp_bpf_no_btf(void);
+
 /* Runs a raw_tp program once with these arguments (BPF_PROG_TEST_RUN); its return value in *ret. 0 or negative errno. */
 int dp_bpf_run(const struct bpf_program *prog, const uint64_t *args, size_t nargs, int *ret);
 

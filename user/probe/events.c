@@ -89,7 +89,7 @@ static const struct dp_events_way ways[] = {
 
 static int load(struct dp_events *r, const struct dp_events_opts *o, const struct dp_events_way *way)
 {
-	struct events_bpf *s = events_bpf__open();
+	struct events_bpf *s = events_bpf__open_opts(dp_bpf_open_opts());
 	struct bpf_program *prog;
 	int err;
 

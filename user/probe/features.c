@@ -59,7 +59,7 @@ static int try_wire(int level, char *msg, size_t len)
 static int try_vm(int level, char *msg, size_t len)
 {
 	struct dp_inspect *i;
-	int err = dp_inspect_open(getpid(), &i, msg, len);
+	int err = dp_inspect_open(getpid(), level, true, &i, msg, len);
 
 	dp_inspect_close(i);
 	return err == -ENXIO ? 0 : err;
@@ -73,6 +73,8 @@ static const struct {
 } table[] = {
 	{ "vm", "iter task_file, raw_tp test run", 0, try_vm,
 	  "finds the VM and its memslots; hooks nothing" },
+	{ "vm", "raw_tp test run alone", 1, try_vm,
+	  "finds the VM and its memslots without iterators and the kernel's own BTF" },
 	{ "ring", "tp_btf kvm_dirty_ring_reset", 0, try_ring,
 	  "for VMs with a dirty ring; the guest's pushes stay free" },
 	{ "ring", "raw_tp kvm_dirty_ring_reset", 1, try_ring,

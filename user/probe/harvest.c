@@ -60,7 +60,7 @@ static int load(struct dp_harvest *h, const struct dp_harvest_opts *o, int level
 {
 	int err;
 
-	h->skel = harvest_bpf__open();
+	h->skel = harvest_bpf__open_opts(dp_bpf_open_opts());
 	if (!h->skel)
 		return errno ? -errno : -ENOMEM;
 	bpf_program__set_autoload(h->skel->progs.ioctl_exit_btf, level == 0);

@@ -11,12 +11,14 @@
 
 #include "cli/log.h"
 #include "probe/bpf_util.h"
+#include "probe/find.h"
 #include "vm.skel.h"
 
 #define MAX_RUNS 8 /* of one look */
 
 struct dp_inspect {
 	struct vm_bpf *skel;
+	struct dp_finder *finder; /* NULL: the iterator is there */
 	struct bpf_link *link;
 	const struct bpf_program *watch;
 	pid_t pid;
@@ -30,12 +32,13 @@ struct dp_inspect {
 /* level 0: typed tracepoint; 1: raw; 2: none, if the kernel refuses both. */
 static int open_level(struct dp_inspect *i, int level)
 {
-	struct vm_bpf *s = vm_bpf__open();
+	struct vm_bpf *s = vm_bpf__open_opts(dp_bpf_open_opts());
 	int err;
 
 	if (!s)
 		return errno ? -errno : -ENOMEM;
 	s->rodata->targ_tgid = i->pid;
+	bpf_program__set_autoload(s->progs.kvm_files, !i->finder);
 	bpf_program__set_autoload(s->progs.userspace_exit_btf, level == 0);
 	bpf_program__set_autoload(s->progs.userspace_exit_raw, level == 1);
 	err = vm_bpf__load(s);
@@ -48,91 +51,59 @@ static int open_level(struct dp_inspect *i, int level)
 	return 0;
 }
 
-/* Linux 6.1, told to visit one process, shows its files once for each of its threads. */
-static void add_vcpu(struct dp_inspect *i, const struct dp_fd_rec *rec)
-{
-	uint32_t k;
-
-	for (k = 0; k < i->vcpus && k < DP_VCPU_PTRS; k++)
-		if (i->skel->bss->vcpu_ptrs[k] == rec->vcpu)
-			return;
-	if (k < DP_VCPU_PTRS)
-		i->skel->bss->vcpu_ptrs[k] = rec->vcpu;
-	i->vcpus++;
-}
-
 static int find(struct dp_inspect *i)
 {
-	struct dp_fd_rec rec[64];
-	uint64_t first = 0;
-	int fd, link;
-	ssize_t n;
-	size_t have = 0;
-	union bpf_iter_link_info info = { .task.pid = (uint32_t)i->pid };
-	LIBBPF_OPTS(bpf_link_create_opts, o, .iter_info = &info, .iter_info_len = sizeof(info));
+	struct dp_found f;
+	int err = i->finder ? dp_finder_find(i->finder, i->pid, &f)
+			    : dp_find_by_iter(i->skel->progs.kvm_files, i->pid, &f);
 
-	/* f0d74c4da1f0 (6.1) lets the iterator visit one process only; before, the program filters. */
-	link = bpf_link_create(bpf_program__fd(i->skel->progs.kvm_files), 0, BPF_TRACE_ITER, &o);
-	if (link < 0)
-		link = bpf_link_create(bpf_program__fd(i->skel->progs.kvm_files), 0, BPF_TRACE_ITER, NULL);
-	if (link < 0)
-		return -errno;
-	fd = bpf_iter_create(link);
-	close(link);
-	if (fd < 0)
-		return -errno;
-	i->vms = i->vcpus = 0;
-	i->kvm = 0;
-	memset(i->skel->bss->vcpu_ptrs, 0, sizeof(i->skel->bss->vcpu_ptrs));
-	while ((n = read(fd, (char *)rec + have, sizeof(rec) - have)) > 0 ||
-	       (n < 0 && (errno == EAGAIN || errno == EINTR))) {
-		size_t k, all;
-
-		if (n < 0)
-			continue;
-		have += (size_t)n;
-		all = have / sizeof(*rec);
-		for (k = 0; k < all; k++) {
-			if (rec[k].kind == DP_FD_VM && rec[k].kvm != first) {
-				i->vms++;
-				if (!first)
-					first = rec[k].kvm;
-			}
-			if (rec[k].kind == DP_FD_VCPU && rec[k].vcpu_idx < 65536)
-				add_vcpu(i, &rec[k]);
-		}
-		have -= all * sizeof(*rec);
-		memmove(rec, (char *)rec + all * sizeof(*rec), have);
-	}
-	close(fd);
-	i->kvm = first;
-	return first ? 0 : -ENXIO;
+	if (err && err != -ENXIO)
+		return err;
+	i->kvm = f.kvm;
+	i->vms = f.vms;
+	i->vcpus = f.vcpus;
+	memcpy(i->skel->bss->vcpu_ptrs, f.vcpu, sizeof(f.vcpu));
+	return err;
 }
 
-int dp_inspect_open(pid_t pid, struct dp_inspect **out, char *msg, size_t len)
+/* The best that loads: an iterator over the process's files, else a look without one. */
+static int open_best(struct dp_inspect *i, int lowest, bool only)
+{
+	int err = -ENOENT, walk, level;
+
+	for (walk = lowest > 0; walk <= (only ? lowest : 1); walk++) {
+		if (walk) {
+			err = dp_finder_open(&i->finder);
+			if (err)
+				return err;
+		}
+		for (level = 0; level <= 2; level++) {
+			err = open_level(i, level);
+			if (!err || err == -ENOMEM)
+				return err;
+		}
+	}
+	return err;
+}
+
+int dp_inspect_open(pid_t pid, int lowest, bool only, struct dp_inspect **out, char *msg, size_t len)
 {
 	struct dp_inspect *i = calloc(1, sizeof(*i));
-	int err = -ENOMEM, level;
+	int err = -ENOMEM;
 
 	*out = NULL;
 	if (!i)
 		goto fail;
 	i->pid = pid;
-	for (level = 0; level <= 2; level++) {
-		err = open_level(i, level);
-		if (!err || err == -ENOMEM)
-			break;
-	}
+	err = open_best(i, lowest, only);
 	if (err) {
 		if (err == -EPERM || err == -EACCES)
 			snprintf(
 				msg, len,
 				"no privilege to load BPF programs (run as root, or with CAP_BPF, CAP_PERFMON "
 				"and CAP_SYS_PTRACE; lockdown=confidentiality forbids it to all)");
-		else if (access("/sys/kernel/btf/vmlinux", R_OK))
-			snprintf(
-				msg, len,
-				"this kernel has no BTF (/sys/kernel/btf/vmlinux): CONFIG_DEBUG_INFO_BTF is needed");
+		else if (dp_bpf_no_btf())
+			snprintf(msg, len, "%s", dp_bpf_no_btf());
 		else
 			snprintf(msg, len, "cannot load the BPF programs that read the VM: %s",
 				 strerror(-err));
@@ -168,6 +139,7 @@ void dp_inspect_close(struct dp_inspect *i)
 	bpf_link__destroy(i->link);
 	dp_bpf_unmap(i->slots, i->slots_bytes);
 	vm_bpf__destroy(i->skel);
+	dp_finder_close(i->finder);
 	free(i);
 }
 

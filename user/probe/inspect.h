@@ -20,10 +20,10 @@ struct dp_kvm {
 };
 
 /*
- * Finds the VM of a process. 0, or with *msg set to a line for people: -EPERM (no privilege for BPF), -ENOSYS (the kernel lacks
+ * Finds the VM of a process; lowest: 0: by an iterator, else without one; 1: without; only: no other way. 0, or with *msg set to a line for people: -EPERM (no privilege for BPF), -ENOSYS (the kernel lacks
  * what is needed: BTF, iterators), -ENXIO (no KVM file in it), -ENOMEM, other negative errno.
  */
-int dp_inspect_open(pid_t pid, struct dp_inspect **out, char *msg, size_t len);
+int dp_inspect_open(pid_t pid, int lowest, bool only, struct dp_inspect **out, char *msg, size_t len);
 void dp_inspect_close(struct dp_inspect *i);
 
 /* Reads the VM now. 0; -ESTALE: the VM that was found is gone (closed, or its memory reused). */

@@ -88,7 +88,7 @@ static int open_all(struct dp_watch *w, char *msg, size_t len)
 		snprintf(msg, len, "%s", w->proc.msg);
 		return err;
 	}
-	err = dp_inspect_open(w->o.pid, &w->inspect, msg, len);
+	err = dp_inspect_open(w->o.pid, w->o.lowest, false, &w->inspect, msg, len);
 	if (err)
 		return err;
 	/* Ring entries name a slot, not a VM: a second VM's would be taken for this one's. */

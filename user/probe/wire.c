@@ -44,7 +44,7 @@ static int load(struct dp_wire_probe *w, int level)
 {
 	int err;
 
-	w->skel = wire_bpf__open();
+	w->skel = wire_bpf__open_opts(dp_bpf_open_opts());
 	if (!w->skel)
 		return errno ? -errno : -ENOMEM;
 	bpf_program__set_autoload(w->skel->progs.send_btf, level == 0);
