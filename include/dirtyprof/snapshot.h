@@ -181,6 +181,44 @@ struct dp_self {
 	uint64_t events;	   /* all dirty events seen (ring, mark) */
 };
 
+/*
+ * Granules that were sampled alike and whose contents were compared: moments over them, so far. Of one granule, over
+ * all the windows in which it was dirty: a = 4K pages whose content had changed, d = 4K pages that the log reported.
+ */
+struct dp_change_sum {
+	double total;	 /* 4K pages that the log reported in these windows, of granules sampled or not */
+	double fraction; /* of the granules that were sampled, 0 to 1; 1: all were */
+	double n;	 /* granules */
+	double a, d, aa, ad, dd; /* sums over them, and sums of squares and products */
+	double pages;		 /* sum of d / windows */
+};
+
+/* What was estimated from samples drawn earlier: weights, and half-widths already squared. */
+struct dp_change_past {
+	double total;	     /* as above */
+	double changed;	     /* of it, estimated */
+	double below, above; /* squares of the distances from `changed` to its 10th and 90th percentile */
+};
+
+/*
+ * What really changed of what the log reported: contents of sampled granules at a sync, compared with those at the
+ * sync before (user/model/change.h). So far, unless said otherwise.
+ */
+struct dp_changes {
+	bool on;
+	uint32_t unit;	     /* bytes of a granule, the unit of sampling */
+	uint64_t limit_bps;  /* bytes/s read at most, as a mean over some seconds */
+	uint64_t read_bytes; /* read from the VM's memory */
+	uint64_t windows;    /* between two syncs, compared */
+	uint64_t window_ns;  /* their length in all */
+	uint64_t lag_ns;     /* from a window's end until it had been read, in all */
+	uint64_t compared;   /* granules, one for each window in which it was compared */
+	uint64_t failed;     /* granules that could not be read */
+	struct dp_change_sum again; /* granules that had been dirty in an earlier window */
+	struct dp_change_sum first; /* and those that had not */
+	struct dp_change_past past;
+};
+
 enum dp_reason { DP_TIMER, DP_SYNC, DP_LAST };
 
 struct dp_snapshot {
@@ -212,6 +250,7 @@ struct dp_snapshot {
 	uint64_t qmp_remaining, qmp_transferred; /* bytes */
 	uint64_t qmp_downtime_ms, qmp_expected_ms, qmp_total_ms;
 	uint64_t qmp_dirty_sync_count;
+	struct dp_changes changes;
 	double zero_share;	  /* share of RAM pages that are zero, by sampling; < 0 unknown */
 	uint64_t vcpu_stopped_ns; /* when the guest last ran, if the VM stopped for good; 0 = runs */
 };
