@@ -23,6 +23,7 @@ uint64_t dp_page_hash(const struct dp_page_key *key, const void *page)
 
 	/* Words are paired far apart, not with their neighbours, so that compilers use vectors. */
 	for (i = 0; i < DP_WIRE_UNIT / 8; i++)
-		sum += (uint64_t)(m[i] + k[i]) * (uint64_t)(uint32_t)(m[i + DP_WIRE_UNIT / 8] + k[i + DP_WIRE_UNIT / 8]);
+		sum += (uint64_t)(m[i] + k[i]) *
+		       (uint64_t)(uint32_t)(m[i + DP_WIRE_UNIT / 8] + k[i + DP_WIRE_UNIT / 8]);
 	return sum ? sum : 1;
 }
