@@ -129,14 +129,15 @@ enum dp_note_kind {
 	DP_NOTE_SWITCHOVER_BW,	/* value: avail-switchover-bandwidth to set, bytes/s */
 	DP_NOTE_RAISE_CAP,	/* value: the cap, value2: the path's capacity, bytes/s */
 	DP_NOTE_HUGE_GRANULE,	/* value: granule, bytes; value2: its amplification, NAN unknown */
-	DP_NOTE_POSTCOPY,	/* value: the floor, s */
-	DP_NOTE_SETTLE_WINDOW,	/* value: the window whose measurement would settle it, s */
-	DP_NOTE_NO_BANDWIDTH,	/* no bandwidth known: --bandwidth */
-	DP_NOTE_CAP_UNKNOWN,	/* value: QEMU's default max-bandwidth, bytes/s; what is set is not known */
-	DP_NOTE_PHASE,		/* value: earlier, value2: recent new pages a second */
-	DP_NOTE_SHORT_REACH,	/* value: longest lag seen, value2: lag that the prediction needed, s */
-	DP_NOTE_LOST,		/* value: events that could not be kept */
-	DP_NOTE_ZERO_UNKNOWN,	/* the share of zero pages is not known: times are upper bounds */
+	DP_NOTE_SMALLER_PAGES, /* value: size of the pages to back the VM with, bytes; value2: least bandwidth then */
+	DP_NOTE_POSTCOPY,      /* value: the floor, s */
+	DP_NOTE_SETTLE_WINDOW, /* value: the window whose measurement would settle it, s */
+	DP_NOTE_NO_BANDWIDTH,  /* no bandwidth known: --bandwidth */
+	DP_NOTE_CAP_UNKNOWN,   /* value: QEMU's default max-bandwidth, bytes/s; what is set is not known */
+	DP_NOTE_PHASE,	       /* value: earlier, value2: recent new pages a second */
+	DP_NOTE_SHORT_REACH,   /* value: longest lag seen, value2: lag that the prediction needed, s */
+	DP_NOTE_LOST,	       /* value: events that could not be kept */
+	DP_NOTE_ZERO_UNKNOWN,  /* the share of zero pages is not known: times are upper bounds */
 	DP_NOTE_KINDS
 };
 const char *dp_note_name(enum dp_note_kind k);
@@ -155,6 +156,19 @@ enum dp_report_kind { DP_REPORT_START, DP_REPORT_INTERVAL, DP_REPORT_SYNC, DP_RE
 #define DP_ASSUMED_EXIT	      (1u << 3) /* QEMU's version is not known */
 #define DP_ASSUMED_SWITCHOVER (1u << 4) /* the path at switchover is taken to be as fast as in the rounds */
 #define DP_ASSUMED_SCAN	      (1u << 5) /* finding zero pages costs nothing */
+
+/* What really changed of what the log reported, from contents (struct dp_changes). So far. */
+struct dp_change_report {
+	bool on;
+	uint32_t unit;	     /* bytes of a granule that was sampled */
+	struct dp_est share; /* of the reported 4K pages, 0 to 1; NAN unknown */
+	struct dp_est rate;  /* bytes/s in 4K pages that changed, from sync to sync; NAN unknown */
+	struct dp_est
+		resent; /* bytes reported a byte changed; hi HUGE_VAL: perhaps nothing changed; NAN unknown */
+	double window;	/* s between two syncs, a mean; NAN none yet */
+	uint64_t windows, compared, failed;
+	double read, read_bps, limit_bps; /* bytes read; a second, as a mean; at most */
+};
 
 struct dp_report {
 	enum dp_report_kind kind;
@@ -192,6 +206,8 @@ struct dp_report {
 	struct dp_est amp[DP_SIZES];
 	double amp_t;
 	double amp_now; /* with this VM's granule; NAN where the log cannot show what was really written */
+
+	struct dp_change_report change;
 
 	struct dp_speeds speeds;
 	struct dp_migration mig;

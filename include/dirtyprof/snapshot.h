@@ -206,14 +206,14 @@ struct dp_change_past {
  */
 struct dp_changes {
 	bool on;
-	uint32_t unit;	     /* bytes of a granule, the unit of sampling */
-	uint64_t limit_bps;  /* bytes/s read at most, as a mean over some seconds */
-	uint64_t read_bytes; /* read from the VM's memory */
-	uint64_t windows;    /* between two syncs, compared */
-	uint64_t window_ns;  /* their length in all */
-	uint64_t lag_ns;     /* from a window's end until it had been read, in all */
-	uint64_t compared;   /* granules, one for each window in which it was compared */
-	uint64_t failed;     /* granules that could not be read */
+	uint32_t unit;		    /* bytes of a granule, the unit of sampling */
+	uint64_t limit_bps;	    /* bytes/s read at most, as a mean over some seconds */
+	uint64_t read_bytes;	    /* read from the VM's memory */
+	uint64_t windows;	    /* between two syncs, compared */
+	uint64_t window_ns;	    /* their length in all */
+	uint64_t lag_ns;	    /* from a window's end until it had been read, in all */
+	uint64_t compared;	    /* granules, one for each window in which it was compared */
+	uint64_t failed;	    /* granules that could not be read */
 	struct dp_change_sum again; /* granules that had been dirty in an earlier window */
 	struct dp_change_sum first; /* and those that had not */
 	struct dp_change_past past;

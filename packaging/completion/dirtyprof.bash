@@ -11,7 +11,7 @@ _dirtyprof()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]:-} w
 	local options='-p --pid --bandwidth --switchover-bandwidth --downtime-limit --fixed-downtime --throttle
-		--start --start= --window --qmp --source --no-peek --btf --force-lower
+		--start --start= --window --qmp --source --compare --compare= --no-compare --no-peek --btf --force-lower
 		--json --prometheus -v --verbose -h --help --version'
 	COMPREPLY=()
 
@@ -21,7 +21,7 @@ _dirtyprof()
 	elif [ "$prev" = "=" ] && [ "$COMP_CWORD" -ge 2 ]; then
 		prev=${COMP_WORDS[COMP_CWORD - 2]}
 	fi
-	[ "$prev" = "--start" ] && [ "${COMP_WORDS[COMP_CWORD]}" != "=" ] && [ "${COMP_WORDS[COMP_CWORD - 1]}" != "=" ] && prev=
+	[[ "$prev" = --start || "$prev" = --compare ]] && [ "${COMP_WORDS[COMP_CWORD]}" != "=" ] && [ "${COMP_WORDS[COMP_CWORD - 1]}" != "=" ] && prev=
 
 	case $prev in
 	-p | --pid)
@@ -29,6 +29,9 @@ _dirtyprof()
 		return ;;
 	--source)
 		mapfile -t COMPREPLY < <(compgen -W "auto ring harvest" -- "$cur")
+		return ;;
+	--compare)
+		mapfile -t COMPREPLY < <(compgen -W "16MiB/s 64MiB/s 256MiB/s" -- "$cur")
 		return ;;
 	--bandwidth | --switchover-bandwidth)
 		mapfile -t COMPREPLY < <(compgen -W "1G 10G 25G 100G 128MiB/s" -- "$cur")
@@ -61,7 +64,7 @@ _dirtyprof()
 	else
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
 	fi
-	[ "${COMPREPLY[*]:-}" = "--start=" ] && compopt -o nospace 2>/dev/null
+	[[ "${COMPREPLY[*]:-}" = --*= ]] && compopt -o nospace 2>/dev/null
 	return 0
 }
 

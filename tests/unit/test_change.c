@@ -80,20 +80,31 @@ static void sim_read(struct sim *s, uint32_t g)
 	s->read++;
 }
 
+static void sim_log(struct sim *s)
+{
+	struct dp_pageset pages;
+
+	assert_int_equal(dp_pageset_init(&pages, 1), 0);
+	dp_pageset_add_words(&pages, s->bits, WORDS);
+	dp_change_log(s->c, &pages);
+	dp_pageset_free(&pages);
+}
+
 /* The window ends with a sync of 1 s. */
 static void sim_sync(struct sim *s)
 {
 	const uint32_t *plan;
 	size_t n, i;
 	uint32_t g;
+	bool all;
 
 	for (i = 0; i < 1u << DP_REGION_SHIFT && s->windows; i++) {
 		s->reported += s->bits[i / 64] >> (i % 64) & 1;
 		s->changed += s->now[i] != s->before[i];
 	}
 	memcpy(s->before, s->now, (1u << DP_REGION_SHIFT) * sizeof(*s->now));
-	dp_change_log(s->c, s->bits);
-	n = dp_change_plan(s->c, s->budget, &plan);
+	sim_log(s);
+	n = dp_change_plan(s->c, s->budget, &plan, &all);
 	s->read = 0;
 	for (i = 0; i < n && i < s->budget; i++)
 		sim_read(s, plan[i]);
@@ -304,14 +315,15 @@ static void unreadable(void **state)
 	const uint32_t *plan;
 	uint64_t hash[16];
 	struct sim s;
+	bool all;
 	int w, i;
 
 	sim_open(&s, 4, 1000, 1);
 	for (w = 0; w < 4; w++) {
 		sim_write(&s, 32, true);
 		sim_write(&s, 64, true);
-		dp_change_log(s.c, s.bits);
-		assert_int_equal(dp_change_plan(s.c, s.budget, &plan), 2);
+		sim_log(&s);
+		assert_int_equal(dp_change_plan(s.c, s.budget, &plan, &all), 2);
 		for (i = 0; i < 2; i++) {
 			memcpy(hash, s.now + (size_t)plan[i] * 16, sizeof(hash));
 			memset(hash + 8, 0, 8 * sizeof(hash[0]));

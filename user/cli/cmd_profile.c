@@ -239,7 +239,9 @@ static int set_up(struct profile *p)
 				    .interval_ns = p->o.interval_ns,
 				    .source = p->o.source,
 				    .lowest = p->o.lowest,
-				    .no_peek = p->o.no_peek };
+				    .no_peek = p->o.no_peek,
+				    .compare = p->o.compare,
+				    .compare_bps = (uint64_t)p->o.compare_bps };
 	struct dp_session_opts so;
 	char msg[DP_WATCH_MSG];
 	int err;

@@ -22,6 +22,8 @@ enum {
 	OPT_QMP,
 	OPT_WINDOW,
 	OPT_NO_PEEK,
+	OPT_COMPARE,
+	OPT_NO_COMPARE,
 	OPT_FORCE,
 	OPT_BTF,
 	OPT_VERSION,
@@ -41,6 +43,8 @@ static const struct option longopts[] = {
 	{ "qmp", required_argument, NULL, OPT_QMP },
 	{ "window", required_argument, NULL, OPT_WINDOW },
 	{ "no-peek", no_argument, NULL, OPT_NO_PEEK },
+	{ "compare", optional_argument, NULL, OPT_COMPARE },
+	{ "no-compare", no_argument, NULL, OPT_NO_COMPARE },
 	{ "btf", required_argument, NULL, OPT_BTF },
 	{ "force-lower", no_argument, NULL, OPT_FORCE },
 	{ "verbose", no_argument, NULL, 'v' },
@@ -178,6 +182,12 @@ static int one(struct dp_opts *o, int c)
 		return duration("--window", optarg, &o->window_ns);
 	case OPT_NO_PEEK:
 		o->no_peek = true;
+		return 0;
+	case OPT_COMPARE:
+		o->compare = DP_COMPARE_ON;
+		return optarg ? bandwidth("--compare", optarg, &o->compare_bps) : 0;
+	case OPT_NO_COMPARE:
+		o->compare = DP_COMPARE_OFF;
 		return 0;
 	case OPT_BTF:
 		return dp_use_btf(optarg);

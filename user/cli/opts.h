@@ -8,6 +8,7 @@
 #include <sys/types.h>
 
 #include "dirtyprof/snapshot.h"
+#include "probe/watch.h"
 
 struct dp_opts {
 	pid_t pid;
@@ -18,6 +19,8 @@ struct dp_opts {
 	double bandwidth, switchover; /* bytes/s, 0 = not given */
 	uint64_t limit_ns, fixed_ns;  /* 0 = not given */
 	bool fixed_given;
+	enum dp_compare compare;
+	double compare_bps; /* bytes/s, 0 = not given */
 	double throttle;
 	enum dp_source source;
 	int lowest;

@@ -284,6 +284,11 @@ void dp_bitlog_take_windows(struct dp_bitlog *b)
 	b->nwin = 0;
 }
 
+const struct dp_pageset *dp_bitlog_sync_pages(const struct dp_bitlog *b)
+{
+	return &b->sync_set;
+}
+
 struct dp_pageset *dp_bitlog_new_pages(struct dp_bitlog *b)
 {
 	return &b->new_set;

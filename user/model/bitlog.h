@@ -55,6 +55,9 @@ int dp_bitlog_peek(struct dp_bitlog *b, const struct dp_bitlog_piece *p);
 /* The GETs since the last call form one sync: its windows are added to the list, its totals to *s. True if RAM
  * was covered (at least half of what logs). */
 bool dp_bitlog_end_sync(struct dp_bitlog *b, struct dp_sync *s);
+/* 4K pages that the sync under way has reported as new so far; until dp_bitlog_end_sync. */
+const struct dp_pageset *dp_bitlog_sync_pages(const struct dp_bitlog *b);
+
 void dp_bitlog_end_peek(struct dp_bitlog *b);
 
 /* Windows since the last dp_bitlog_take_windows; owned by b, valid until the next call that adds one. */

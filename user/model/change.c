@@ -30,9 +30,9 @@ struct dp_change {
 	uint32_t shift;	    /* log2 of 4K pages in a granule */
 	uint32_t ngranules; /* of the index */
 	struct dp_rank rank;
-	size_t words;	 /* of the page index */
-	uint64_t *dirty; /* pages of the window under way */
-	uint64_t *ever;	 /* a bit a granule: dirty in a window of this design */
+	struct dp_pageset dirty; /* pages of the window under way */
+	uint64_t ndirty;	 /* how many they are */
+	uint64_t *ever;		 /* a bit a granule: dirty in a window of this design */
 	struct entry *entry;
 	uint64_t *hash; /* 2^shift for each entry */
 	uint32_t nentries, max_entries;
@@ -41,6 +41,7 @@ struct dp_change {
 	uint32_t *plan;
 	size_t nplan, ngot;
 	uint64_t bound; /* sampled: ranks below it */
+	uint64_t cut;	/* what the bound will be once the plan was read */
 	uint64_t next;	/* ranks below it were read beforehand */
 	bool little;	/* of what may be read is in the sample */
 	bool fresh;	/* much of the last window was dirty for the first time */
@@ -66,7 +67,6 @@ struct dp_change *dp_change_new(const struct dp_change_opts *o)
 	while (1ull << bits < c->ngranules)
 		bits++;
 	dp_rank_init(&c->rank, bits, o->seed);
-	c->words = (size_t)o->nregions * DP_REGION_WORDS;
 	c->max_entries = MAX_HASHES >> c->shift;
 	c->max_entries = c->max_entries < MIN_ENTRIES ? MIN_ENTRIES : c->max_entries;
 	c->max_entries = c->max_entries > MAX_ENTRIES ? MAX_ENTRIES : c->max_entries;
@@ -74,13 +74,13 @@ struct dp_change *dp_change_new(const struct dp_change_opts *o)
 		;
 	pages = (size_t)c->max_entries << c->shift;
 	c->bound = 1ull << bits;
-	c->dirty = calloc(c->words + 1, 8);
 	c->ever = calloc(c->ngranules / 64 + 1, 8);
 	c->entry = calloc(c->max_entries, sizeof(*c->entry));
 	c->hash = calloc(pages, 8);
 	c->slot = calloc(c->nslots, sizeof(*c->slot));
 	c->plan = calloc(MAX_LIST, sizeof(*c->plan));
-	if (!c->dirty || !c->ever || !c->entry || !c->hash || !c->slot || !c->plan) {
+	if (dp_pageset_init(&c->dirty, o->nregions) || !c->ever || !c->entry || !c->hash || !c->slot ||
+	    !c->plan) {
 		dp_change_free(c);
 		return NULL;
 	}
@@ -91,7 +91,7 @@ void dp_change_free(struct dp_change *c)
 {
 	if (!c)
 		return;
-	free(c->dirty);
+	dp_pageset_free(&c->dirty);
 	free(c->ever);
 	free(c->entry);
 	free(c->hash);
@@ -116,8 +116,8 @@ static uint64_t dirty_pages(const struct dp_change *c, uint32_t granule)
 	uint64_t at = (uint64_t)granule << c->shift, n = 1ull << c->shift, w;
 
 	if (n >= 64)
-		return dp_popcount(c->dirty + at / 64, (size_t)(n / 64));
-	w = c->dirty[at / 64] >> (at % 64) & ((1ull << n) - 1);
+		return dp_popcount(c->dirty.w + at / 64, (size_t)(n / 64));
+	w = c->dirty.w[at / 64] >> (at % 64) & ((1ull << n) - 1);
 	return (uint64_t)__builtin_popcountll(w);
 }
 
@@ -186,24 +186,38 @@ static void make_room(struct dp_change *c)
 	free(rank);
 }
 
-void dp_change_log(struct dp_change *c, const uint64_t *bits)
+void dp_change_log(struct dp_change *c, const struct dp_pageset *pages)
 {
-	dp_bits_merge(c->dirty, bits, c->words);
+	c->ndirty += dp_pageset_merge(&c->dirty, pages);
+}
+
+/* The first line from this one on that has a dirty page; or none, beyond the last. */
+static size_t next_line(const struct dp_change *c, size_t line)
+{
+	size_t n = c->dirty.nwords / DP_SET_LINE;
+
+	while (line < n && !(c->dirty.lines[line / 64] >> (line % 64)))
+		line = (line | 63) + 1;
+	return line < n ? line + (size_t)__builtin_ctzll(c->dirty.lines[line / 64] >> (line % 64)) : n;
 }
 
 /* Calls fn for each dirty granule, until it says to stop. */
 static void each_dirty(struct dp_change *c, bool (*fn)(struct dp_change *c, uint32_t granule))
 {
-	uint32_t step = c->shift >= 6 ? 1u << (c->shift - 6) : 1, per = c->shift >= 6 ? 1 : 64u >> c->shift;
-	size_t i;
+	const uint32_t pages = DP_SET_LINE * 64, n = c->shift >= 9 ? 1 : pages >> c->shift;
+	size_t line, lines = c->dirty.nwords / DP_SET_LINE;
+	uint32_t k, last = UINT32_MAX;
 
-	for (i = 0; i < c->words; i += step) {
-		uint64_t any = step == 1 ? c->dirty[i] : !dp_bits_none(c->dirty + i, step);
-		uint32_t k, first = (uint32_t)((i * 64) >> c->shift);
+	for (line = next_line(c, 0); line < lines; line = next_line(c, line + 1)) {
+		uint32_t first = (uint32_t)((line * pages) >> c->shift);
 
-		for (k = 0; any && k < per; k++)
-			if ((per == 1 || dirty_pages(c, first + k)) && !fn(c, first + k))
+		for (k = first; k < first + n; k++) {
+			if (k == last || !dirty_pages(c, k))
+				continue;
+			last = k;
+			if (!fn(c, k))
 				return;
+		}
 	}
 }
 
@@ -243,14 +257,14 @@ static size_t share_of(const struct dp_change *c, size_t room)
 	return room < MAX_READ ? room : MAX_READ;
 }
 
-size_t dp_change_plan(struct dp_change *c, size_t room, const uint32_t **granules)
+size_t dp_change_plan(struct dp_change *c, size_t room, const uint32_t **granules, bool *all)
 {
 	size_t i, n;
 
 	c->looking = false;
 	c->nplan = c->ngot = 0;
 	/* Whichever are fewer are gone through: the dirty ones, or the ranks below the bound. */
-	if (dp_popcount(c->dirty, c->words) >> c->shift < c->bound)
+	if (c->ndirty >> c->shift < c->bound)
 		each_dirty(c, list_one);
 	else
 		c->nplan = MAX_LIST + 1;
@@ -260,11 +274,10 @@ size_t dp_change_plan(struct dp_change *c, size_t room, const uint32_t **granule
 		qsort(c->plan, c->nplan, sizeof(*c->plan), by_value);
 	n = share_of(c, room);
 	c->little = c->nplan * SPARSE < n && c->bound < all_ranks(c);
-	/* The list has one more than may be read: it shows where the bound has to be. */
-	if (c->nplan > n) {
-		lower(c, c->plan[n]);
-		c->nplan = n;
-	}
+	/* The list has one more than may be read: it shows where the bound will have to be. */
+	*all = c->nplan <= n;
+	c->cut = *all ? c->bound : c->plan[n];
+	c->nplan = *all ? c->nplan : n;
 	for (i = 0; i < c->nplan; i++)
 		c->plan[i] = dp_rank_at(&c->rank, c->plan[i]);
 	*granules = c->plan;
@@ -365,18 +378,21 @@ static bool note_one(struct dp_change *c, uint32_t granule)
 /* The weights, and what is known of the granules from now on. */
 static void note_window(struct dp_change *c)
 {
-	size_t i;
+	size_t line, i, lines = c->dirty.nwords / DP_SET_LINE;
+	const uint64_t *w = c->dirty.w;
 
 	if (c->shift) {
 		each_dirty(c, note_one);
 		return;
 	}
-	for (i = 0; i < c->words; i++) {
-		if (!c->dirty[i])
-			continue;
-		c->total[0] += (double)__builtin_popcountll(c->dirty[i] & c->ever[i]);
-		c->total[1] += (double)__builtin_popcountll(c->dirty[i] & ~c->ever[i]);
-		c->ever[i] |= c->dirty[i];
+	for (line = next_line(c, 0); line < lines; line = next_line(c, line + 1)) {
+		for (i = line * DP_SET_LINE; i < (line + 1) * DP_SET_LINE; i++) {
+			if (!w[i])
+				continue;
+			c->total[0] += (double)__builtin_popcountll(w[i] & c->ever[i]);
+			c->total[1] += (double)__builtin_popcountll(w[i] & ~c->ever[i]);
+			c->ever[i] |= w[i];
+		}
 	}
 }
 
@@ -428,8 +444,7 @@ void dp_change_end(struct dp_change *c, uint64_t window_ns, uint64_t lag_ns)
 	double again = c->total[0], first = c->total[1];
 
 	/* What was planned and not read goes; what was read had lower ranks. */
-	if (c->ngot < c->nplan)
-		lower(c, dp_rank_of(&c->rank, c->plan[c->ngot]));
+	lower(c, c->ngot < c->nplan ? dp_rank_of(&c->rank, c->plan[c->ngot]) : c->cut);
 	note_window(c);
 	c->fresh = (c->total[1] - first) * FRESH > c->total[0] - again + c->total[1] - first;
 	if (!c->windows_here++) {
@@ -442,7 +457,8 @@ void dp_change_end(struct dp_change *c, uint64_t window_ns, uint64_t lag_ns)
 		c->lag_ns += lag_ns;
 	}
 	c->scanned = 0;
-	dp_bits_clear(c->dirty, c->words);
+	dp_pageset_clear(&c->dirty);
+	c->ndirty = 0;
 	c->sparse = c->little ? c->sparse + 1 : 0;
 	if (c->sparse >= SPARSE_WINDOW)
 		restart(c);
@@ -466,7 +482,8 @@ bool dp_change_next(struct dp_change *c, uint32_t *granule)
 void dp_change_gap(struct dp_change *c)
 {
 	restart(c);
-	dp_bits_clear(c->dirty, c->words);
+	dp_pageset_clear(&c->dirty);
+	c->ndirty = 0;
 }
 
 void dp_change_stats(const struct dp_change *c, struct dp_changes *out)

@@ -27,6 +27,7 @@
 #include <stddef.h>
 
 #include "dirtyprof/snapshot.h"
+#include "model/pageset.h"
 
 #define DP_CHANGE_SHIFT_MAX 18 /* granules up to 1 GiB */
 
@@ -41,14 +42,15 @@ struct dp_change_opts {
 struct dp_change *dp_change_new(const struct dp_change_opts *o); /* NULL: out of memory */
 void dp_change_free(struct dp_change *c);			 /* NULL-safe */
 
-/* A sync's newly reported pages, in index order. Several before a plan are one window. */
-void dp_change_log(struct dp_change *c, const uint64_t *bits);
+/* A sync's newly reported pages. Several before a plan are one window. */
+void dp_change_log(struct dp_change *c, const struct dp_pageset *pages);
 
 /*
  * The granules to read now that the window has ended, by rank: all of them, or the first few. room: how many may be read
- * at this sync, in all. Returns how many are listed; the list is valid until the next call of anything but got.
+ * at this sync, in all; *all: it was enough for the whole sample. Returns how many are listed; the list is valid until
+ * the next call of anything but got. Where it says too little, leave it, and let the next sync end the window.
  */
-size_t dp_change_plan(struct dp_change *c, size_t room, const uint32_t **granules);
+size_t dp_change_plan(struct dp_change *c, size_t room, const uint32_t **granules, bool *all);
 
 /* What a granule holds: a fingerprint a page, or DP_HASH_UNKNOWN. NULL: it could not be read. In the plan's order. */
 void dp_change_got(struct dp_change *c, uint32_t granule, const uint64_t *hash);

@@ -78,6 +78,7 @@ static void fill_cheap(struct dp_session *s)
 /* Everything that a report says of the moment t, from the state as it is. */
 static void fill(struct dp_session *s, double t)
 {
+	dp_fill_change(s);
 	dp_fill_curve(s);
 	dp_session_predict(s, t);
 	dp_session_notes(s);
@@ -152,6 +153,8 @@ static void add_counts(struct dp_session *s, const struct dp_snapshot *snap)
 	r->logging_changed |= r->logging != snap->logging;
 	r->logging = snap->logging;
 	r->ever_logged |= snap->logging || snap->logged_ns;
+	s->changes = snap->changes;
+	s->change_read += (double)snap->changes.read_bytes;
 	if (snap->zero_share >= 0)
 		r->zero_share = fmin(1, snap->zero_share);
 	if (snap->wire.active) {

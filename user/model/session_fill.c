@@ -2,6 +2,7 @@
 /* Copies into the report what the VM is and what the curve says. */
 #include <string.h>
 
+#include "model/change_est.h"
 #include "session_int.h"
 
 /* Length of the UTF-8 sequence at s, 0 where it is none (overlong forms and surrogates are none). */
@@ -151,12 +152,43 @@ static struct dp_est amplification(const struct dp_report *r, enum dp_size size,
 	};
 }
 
+/*
+ * Where the granule is above 4K the log does not show what was really written; contents do, from sync to sync. A block at
+ * least as large as the granule is resent for as many bytes more as the log's own curves say. Again both bands are taken
+ * as if they were independent.
+ */
+static void amplify_by_contents(struct dp_report *r)
+{
+	const struct dp_change_report *c = &r->change;
+	unsigned int i, at = 0;
+	enum dp_size size;
+
+	for (i = 1; i < DP_CURVE_POINTS && r->u_t[i] <= c->window; i++)
+		at = i;
+	r->amp_t = c->window;
+	r->amp_now = isfinite(c->resent.mid) ? c->resent.mid : NAN;
+	for (size = 0; size < DP_SIZES; size++) {
+		struct dp_est more = amplification(r, size, at);
+
+		r->amp[size] = dp_est_nan();
+		if (size == DP_4K)
+			r->amp[size] = (struct dp_est){ 1, 1, 1 };
+		else if (1ull << dp_size_shift(size) >= r->vm.granule)
+			r->amp[size] = (struct dp_est){ more.lo * c->resent.lo, more.mid * c->resent.mid,
+							more.hi * c->resent.hi };
+	}
+}
+
 static void fill_amplification(struct dp_report *r)
 {
-	/* Where the granule is above 4K the log does not show what was really written. */
-	bool truth = r->known && r->vm.granule && r->vm.granule <= DP_WIRE_UNIT;
+	bool coarse = r->vm.granule > DP_WIRE_UNIT, truth = r->known && r->vm.granule && !coarse;
 	unsigned int i, at = DP_CURVE_POINTS;
 	enum dp_size size;
+
+	if (coarse && r->known && !isnan(r->change.share.mid)) {
+		amplify_by_contents(r);
+		return;
+	}
 
 	for (i = 0; i < DP_CURVE_POINTS && r->u_t[i] <= 1.0 && r->u_t[i] <= r->reach[DP_4K] * (1 + 1e-9); i++)
 		at = i;
@@ -182,4 +214,34 @@ void dp_fill_curve(struct dp_session *s)
 	if (r->nwindows > DP_REPORT_WINDOWS)
 		r->nwindows = DP_REPORT_WINDOWS;
 	fill_amplification(r);
+}
+
+static double inverse(double share)
+{
+	return share > 0 ? 1 / share : HUGE_VAL;
+}
+
+void dp_fill_change(struct dp_session *s)
+{
+	const struct dp_changes *c = &s->changes;
+	struct dp_change_report *r = &s->r.change;
+	double pages = c->again.total + c->first.total + c->past.total, time = (double)c->window_ns * NS;
+
+	memset(r, 0, sizeof(*r));
+	r->on = c->on;
+	r->unit = c->unit;
+	r->windows = c->windows;
+	r->compared = c->compared;
+	r->failed = c->failed;
+	r->read = s->change_read;
+	r->read_bps = s->t1 > 0 ? r->read / s->t1 : NAN;
+	r->limit_bps = c->limit_bps ? (double)c->limit_bps : NAN;
+	r->window = c->windows ? time / (double)c->windows : NAN;
+	r->share = c->on ? dp_change_share(c) : dp_est_nan();
+	r->rate = r->resent = dp_est_nan();
+	if (isnan(r->share.mid))
+		return;
+	if (time > 0)
+		r->rate = scaled(r->share, pages * DP_WIRE_UNIT / time);
+	r->resent = (struct dp_est){ inverse(r->share.hi), inverse(r->share.mid), inverse(r->share.lo) };
 }

@@ -65,6 +65,8 @@ struct dp_session {
 	bool wire_seen, wire_tcp; /* in the span */
 	uint32_t nsyncs_ever;
 	double bpf_ns, user_ns;
+	struct dp_changes changes; /* the last ones */
+	double change_read;	   /* bytes read for them, so far */
 	struct dp_bw bw;
 	struct dp_mig_track mig;
 	struct dp_phase phase;
@@ -112,6 +114,7 @@ bool dp_phase_changed(const struct dp_phase *p, double *earlier, double *recent)
 /* session_fill.c */
 void dp_fill_subject(struct dp_subject *out, const struct dp_vm *vm);
 void dp_fill_curve(struct dp_session *s);
+void dp_fill_change(struct dp_session *s);
 /* Copies at most size - 1 bytes; what is no printable UTF-8 becomes '?'. */
 void dp_clean(char *dst, size_t size, const char *src);
 

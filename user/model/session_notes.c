@@ -74,6 +74,27 @@ static void note(struct dp_report *r, enum dp_note_kind kind, double value, doub
 		r->note[r->nnotes++] = (struct dp_note){ kind, value, value2 };
 }
 
+/*
+ * Whether the coarse granule alone is why it does not converge. Pages of `size` would have at most size / 4K pages resent
+ * for each 4K page that changed; and a log with the share s of the dirty pages needs the share s of the bandwidth, as only
+ * U(t) / B counts in the rounds.
+ */
+static void blame_granule(struct dp_session *s)
+{
+	struct dp_report *r = &s->r;
+	uint32_t size = r->vm.backing.host_page;
+	double share, needed;
+
+	if (r->vm.granule <= DP_WIRE_UNIT || isnan(r->change.share.mid))
+		return;
+	if (!size || size >= r->vm.granule)
+		size = DP_WIRE_UNIT;
+	share = fmin(1, r->change.share.mid * size / DP_WIRE_UNIT);
+	needed = r->pred.least_bandwidth.mid * share;
+	if (needed <= r->speeds.rounds.mid)
+		note(r, DP_NOTE_SMALLER_PAGES, size, needed);
+}
+
 /* What would make a migration converge that does not, or may not. */
 static void advise(struct dp_session *s)
 {
@@ -82,6 +103,7 @@ static void advise(struct dp_session *s)
 	const struct dp_speeds *sp = &r->speeds;
 	unsigned int version = dp_version_number(r->vm.qemu_version);
 
+	blame_granule(s);
 	if (isfinite(p->least_limit.mid))
 		note(r, DP_NOTE_RAISE_LIMIT,
 		     p->least_limit.hi < HUGE_VAL ? p->least_limit.hi : p->least_limit.mid, NAN);

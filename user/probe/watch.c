@@ -165,6 +165,7 @@ void dp_watch_close(struct dp_watch *w)
 	if (!w)
 		return;
 	dp_watch_source_close(w);
+	dp_watch_change_close(w);
 	dp_wire_close(w->wire);
 	dp_inspect_close(w->inspect);
 	dp_proc_close(&w->proc);
@@ -332,6 +333,7 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 		s->wire = w->wire_now;
 		w->iv.lost += dp_wire_lost(w->wire);
 	}
+	dp_watch_changes(w, &s->changes);
 	s->vcpu_stopped_ns = w->stopped_at;
 	dp_watch_self(w, &s->self);
 	return s;

@@ -12,6 +12,9 @@
 
 struct dp_watch;
 
+/* Whether contents are compared to see what really changed. AUTO: where the log tells less than 4K pages apart. */
+enum dp_compare { DP_COMPARE_AUTO, DP_COMPARE_ON, DP_COMPARE_OFF };
+
 struct dp_watch_opts {
 	pid_t pid;
 	uint64_t interval_ns;
@@ -19,6 +22,8 @@ struct dp_watch_opts {
 	int lowest;	       /* 0: best hooks first; 1: leave the first choice out */
 	bool no_peek;	       /* do not look at KVM's bitmap between syncs */
 	bool no_wire;
+	enum dp_compare compare;
+	uint64_t compare_bps; /* bytes/s that may be read for it; 0: a default */
 };
 
 #define DP_WATCH_MSG 256

@@ -35,6 +35,8 @@ struct interval {
 	uint64_t pushes, repeated, unknown, lost, logged_ns;
 };
 
+struct dp_watch_change;
+
 struct dp_watch {
 	struct dp_watch_opts o;
 	struct dp_proc proc;
@@ -74,6 +76,7 @@ struct dp_watch {
 	uint32_t nlog_tids, next_log_tid;
 	struct dp_wire wire_now;
 	double zero_share;
+	struct dp_watch_change *change; /* NULL: contents are not compared */
 	/* own cost */
 	int stats_fd;
 	uint64_t file_bytes; /* file pages (program, libraries) before any map was mapped */
@@ -101,6 +104,16 @@ void dp_watch_drain(struct dp_watch *w);
 void dp_watch_read_harvest(struct dp_watch *w);
 void dp_watch_end_sync(struct dp_watch *w);
 void dp_watch_peek(struct dp_watch *w);
+
+/* watch_change.c */
+/* The pages that a sync newly reports; then the sync, if it covers RAM. */
+void dp_watch_change_log(struct dp_watch *w, const struct dp_pageset *pages);
+void dp_watch_change_sync(struct dp_watch *w, const struct dp_sync *s);
+/* t: session clock. */
+void dp_watch_change_logging(struct dp_watch *w, bool on, uint64_t t);
+void dp_watch_change_lost(struct dp_watch *w);
+void dp_watch_changes(struct dp_watch *w, struct dp_changes *out);
+void dp_watch_change_close(struct dp_watch *w);
 
 /* watch_self.c */
 void dp_watch_note_files(struct dp_watch *w);

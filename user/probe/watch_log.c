@@ -54,7 +54,10 @@ static int take_events(struct dp_watch *w, uint32_t set, struct dp_sync *sync)
 	w->iv.repeated += t.repeated;
 	w->iv.unknown += t.unknown;
 	w->iv.lost += t.lost;
+	if (t.lost)
+		dp_watch_change_lost(w);
 	if (sync) {
+		dp_watch_change_log(w, &w->sync_pages);
 		for (i = 0; i < w->layout.nregions; i++)
 			dp_pageset_rollup(&w->sync_pages, i, sync->new_blocks);
 		sync->new_pages = sync->reported_pages = sync->new_blocks[DP_4K];
@@ -101,6 +104,7 @@ static void on_reset(void *ctx, const struct dp_reset_note *note)
 	w->last_sync = s.t_ns;
 	dp_pile_add(&w->iv.syncs, &s, 1);
 	w->want_snapshot |= s.by_migration;
+	dp_watch_change_sync(w, &s);
 }
 
 void dp_watch_read_events(struct dp_watch *w)
@@ -132,6 +136,7 @@ void dp_watch_end_sync(struct dp_watch *w)
 		return;
 	w->sync_open = false;
 	w->nsync_keys = 0;
+	dp_watch_change_log(w, dp_bitlog_sync_pages(w->bitlog));
 	ram = dp_bitlog_end_sync(w->bitlog, &s);
 	win = dp_bitlog_windows(w->bitlog, &n);
 	dp_pile_add(&w->iv.windows, win, n);
@@ -142,6 +147,7 @@ void dp_watch_end_sync(struct dp_watch *w)
 	w->last_sync = s.t_ns;
 	dp_pile_add(&w->iv.syncs, &s, 1);
 	w->want_snapshot |= s.by_migration;
+	dp_watch_change_sync(w, &s);
 }
 
 static bool key_in_sync(const struct dp_watch *w, uint32_t key)
@@ -234,6 +240,7 @@ void dp_watch_read_harvest(struct dp_watch *w)
 		w->iv.lost += lost - w->harvest_lost;
 		w->harvest_lost = lost;
 		dp_bitlog_lost(w->bitlog, UINT32_MAX);
+		dp_watch_change_lost(w);
 	}
 	/* The reader may be so late, and so quick, that it overtakes the copying of a large bitmap. */
 	gap = w->sync_partial ? PARTIAL_GAP_NS : SYNC_GAP_NS;

@@ -415,6 +415,7 @@ int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact)
 	w->logging = ram_logs(w);
 	follow_events(w, t_mono);
 	if (w->logging != was) {
+		dp_watch_change_logging(w, w->logging, t_mono - w->base_ns);
 		dp_debug("logging of RAM is %s", w->logging ? "on" : "off");
 		w->last_sync = w->logging ? t_mono - w->base_ns : 0;
 	}

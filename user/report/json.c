@@ -88,6 +88,7 @@ static void common(struct dp_jw w, const struct dp_report *r, bool whole)
 	dp_jw_num(amp, "within_s", r->amp_t);
 	dp_jw_num(amp, "now", r->amp_now);
 	by_size(amp, "at", r->amp, 1);
+	dp_json_change(w, &r->change);
 	dp_json_bandwidth(w, &r->speeds);
 	dp_json_prediction(w, r, whole);
 	dp_json_migration(w, &r->mig, whole);

@@ -30,6 +30,7 @@ void dp_jw_nums(struct dp_jw w, const char *key, const double *v, uint32_t n, si
 
 /* Parts (json_parts.c). */
 void dp_json_vm(struct dp_jw w, const struct dp_report *r);
+void dp_json_change(struct dp_jw w, const struct dp_change_report *c);
 void dp_json_bandwidth(struct dp_jw w, const struct dp_speeds *s);
 void dp_json_prediction(struct dp_jw w, const struct dp_report *r, bool rounds);
 void dp_json_migration(struct dp_jw w, const struct dp_migration *m, bool syncs);

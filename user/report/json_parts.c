@@ -48,6 +48,24 @@ void dp_json_vm(struct dp_jw in, const struct dp_report *r)
 	blind(w, vm->blind);
 }
 
+void dp_json_change(struct dp_jw in, const struct dp_change_report *c)
+{
+	struct dp_jw w = dp_jw_object(in, "really_changed");
+
+	dp_jw_bool(w, "compared", c->on);
+	dp_jw_count(w, "granule_bytes", c->unit);
+	dp_jw_est(w, "share", c->share);
+	dp_jw_est(w, "bytes_per_s", c->rate);
+	dp_jw_est(w, "resent", c->resent);
+	dp_jw_num(w, "window_s", c->window);
+	dp_jw_count(w, "windows", c->windows);
+	dp_jw_count(w, "granules", c->compared);
+	dp_jw_count(w, "unreadable", c->failed);
+	dp_jw_num(w, "read_bytes", c->read);
+	dp_jw_num(w, "read_bytes_per_s", c->read_bps);
+	dp_jw_num(w, "read_limit_bytes_per_s", c->limit_bps);
+}
+
 static void speed(struct dp_jw in, const char *key, const struct dp_speed *s)
 {
 	struct dp_jw w = dp_jw_object(in, key);

@@ -12,6 +12,7 @@ const char *dp_note_name(enum dp_note_kind k)
 		"avail-switchover-bandwidth",
 		"raise-max-bandwidth",
 		"coarse-tracking",
+		"smaller-pages",
 		"post-copy",
 		"settle-window",
 		"no-bandwidth",

@@ -72,6 +72,14 @@ GET_SIZE(second_p10, r->u[size][DP_POINT_1S].lo)
 GET_SIZE(second_p90, r->u[size][DP_POINT_1S].hi)
 GET_SIZE(amp, r->amp[size].mid)
 GET(amp_now, r->amp_now)
+GET(changed, r->change.share.mid)
+GET(changed_p10, r->change.share.lo)
+GET(changed_p90, r->change.share.hi)
+GET(changed_rate, r->change.rate.mid)
+GET(changed_rate_p10, r->change.rate.lo)
+GET(changed_rate_p90, r->change.rate.hi)
+GET(change_read, r->change.on ? r->change.read : NAN)
+GET(change_limit, r->change.on ? r->change.limit_bps : NAN)
 GET(goodput, r->speeds.goodput.bps.mid)
 GET(cap, r->speeds.cap.bps.mid)
 GET(capacity, r->speeds.capacity.bps.mid)
@@ -159,6 +167,23 @@ static const struct family families[] = {
 	  .get_size = get_amp },
 	{ "dirtyprof_vm_amplification_ratio", G,
 	  "Bytes resent a byte written with this VM's tracking granule.", .get = get_amp_now },
+	{ "dirtyprof_really_changed_ratio", G,
+	  "Share of the pages that the log reported whose contents changed, by sampling.",
+	  .get = get_changed },
+	{ "dirtyprof_really_changed_p10_ratio", G, "Share of reported pages that changed" P10,
+	  .get = get_changed_p10 },
+	{ "dirtyprof_really_changed_p90_ratio", G, "Share of reported pages that changed" P90,
+	  .get = get_changed_p90 },
+	{ "dirtyprof_really_changed_bytes_per_second", G,
+	  "4K pages that changed from sync to sync, in bytes.", .get = get_changed_rate },
+	{ "dirtyprof_really_changed_p10_bytes_per_second", G, "4K pages that changed" P10,
+	  .get = get_changed_rate_p10 },
+	{ "dirtyprof_really_changed_p90_bytes_per_second", G, "4K pages that changed" P90,
+	  .get = get_changed_rate_p90 },
+	{ "dirtyprof_contents_read_bytes_total", C, "Read from the VM's memory to compare contents.",
+	  .get = get_change_read },
+	{ "dirtyprof_contents_read_limit_bytes_per_second", G, "Read at most for that, as a mean.",
+	  .get = get_change_limit },
 	{ "dirtyprof_migration_goodput_bytes_per_second", G,
 	  "Bytes that arrive over the migration's channels.", .get = get_goodput },
 	{ "dirtyprof_migration_cap_bytes_per_second", G,

@@ -97,15 +97,6 @@ static void print_row(struct dp_buf *b, const char *name, const struct dp_est *v
 		    cell[DP_2M], cell[DP_16M], cell[DP_1G]);
 }
 
-static char *fmt_times(char *buf, size_t size, double v)
-{
-	if (isfinite(v))
-		snprintf(buf, size, v < 9.995 ? "%.2fx" : v < 99.95 ? "%.1fx" : "%.0fx", v);
-	else
-		snprintf(buf, size, "-");
-	return buf;
-}
-
 static void print_windows(struct dp_buf *b, const struct dp_report *r)
 {
 	struct dp_buf list = { 0 };
@@ -146,7 +137,7 @@ static void print_curve(struct dp_buf *b, const struct dp_report *r)
 	}
 	print_row(b, "a second", r->rate, "", dp_fmt_bytes);
 	if (!isnan(r->amp_t))
-		print_row(b, "resent", r->amp, "", fmt_times);
+		print_row(b, "resent", r->amp, "", dp_fmt_times);
 	if (beyond)
 		dp_text_wrap(b, 2, "* beyond the longest lag seen, %s: extrapolated.",
 			     dp_fmt_time(t, sizeof(t), r->reach[DP_4K]));
@@ -160,7 +151,7 @@ static void print_curve(struct dp_buf *b, const struct dp_report *r)
 			"resent: bytes sent again a byte written, within %s, if pages of this size were all "
 			"that the log could tell apart. This VM (%s): %s.",
 			dp_fmt_time(t, sizeof(t), r->amp_t), dp_fmt_page(g, sizeof(g), r->vm.granule),
-			fmt_times(x, sizeof(x), r->amp_now));
+			dp_fmt_times(x, sizeof(x), r->amp_now));
 	print_windows(b, r);
 }
 
@@ -188,13 +179,6 @@ static void print_speeds(struct dp_buf *b, const struct dp_report *r)
 	snprintf(note, sizeof(note), "%s%s", dp_text_speed_from(s->switchover_from),
 		 r->assumed & DP_ASSUMED_SWITCHOVER ? " (assumed)" : "");
 	print_speed(b, "used at switchover", s->switchover, note);
-}
-
-static void print_est(struct dp_buf *b, const char *name, struct dp_est e, dp_fmt_fn fmt)
-{
-	char v[FMT_EST];
-
-	dp_text_row(b, "  %-21s %s", name, dp_fmt_est(v, e, fmt));
 }
 
 static char *fmt_percent(char *buf, size_t size, double v)
@@ -257,15 +241,15 @@ static void print_prediction(struct dp_buf *b, const struct dp_report *r)
 	if (!r->predicted)
 		return;
 	dp_buf_printf(b, "\nPrediction (10-90 %% in brackets)\n");
-	print_est(b, "down if stopped now", p->stop_now, dp_fmt_time);
-	print_est(b, "re-dirty-aware", p->redirty, dp_fmt_time);
-	print_est(b, "downtime's floor", p->floor, dp_fmt_time);
-	print_est(b, "rounds", p->rounds, dp_fmt_count);
-	print_est(b, "total time", p->total, dp_fmt_time);
-	print_est(b, "downtime", p->downtime, dp_fmt_time);
-	print_est(b, "least downtime limit", p->least_limit, dp_fmt_time);
-	print_est(b, "least bandwidth", p->least_bandwidth, dp_fmt_bits);
-	print_est(b, "least throttle", p->least_throttle, fmt_percent);
+	dp_text_est(b, "down if stopped now", p->stop_now, dp_fmt_time);
+	dp_text_est(b, "re-dirty-aware", p->redirty, dp_fmt_time);
+	dp_text_est(b, "downtime's floor", p->floor, dp_fmt_time);
+	dp_text_est(b, "rounds", p->rounds, dp_fmt_count);
+	dp_text_est(b, "total time", p->total, dp_fmt_time);
+	dp_text_est(b, "downtime", p->downtime, dp_fmt_time);
+	dp_text_est(b, "least downtime limit", p->least_limit, dp_fmt_time);
+	dp_text_est(b, "least bandwidth", p->least_bandwidth, dp_fmt_bits);
+	dp_text_est(b, "least throttle", p->least_throttle, fmt_percent);
 	print_rounds(b, p);
 	print_terms(b, r);
 }
@@ -307,6 +291,7 @@ void dp_text_final(struct dp_buf *b, const struct dp_report *r)
 			"VM, ask for a QMP calc-dirty-rate, or run dirtyprof with --start.");
 	} else {
 		print_curve(b, r);
+		dp_text_change(b, r);
 		print_speeds(b, r);
 		print_prediction(b, r);
 		dp_text_migration(b, r);

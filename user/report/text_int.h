@@ -20,8 +20,20 @@ typedef char *(*dp_fmt_fn)(char *buf, size_t size, double v);
 /* A page's size: "4 KiB", "2 MiB"; "not known" for 0. */
 char *dp_fmt_page(char *buf, size_t size, uint32_t bytes);
 
+/* A ratio of bytes: "1.50x"; "-" where it is not known or has no end. */
+char *dp_fmt_times(char *buf, size_t size, double v);
+
+/* A share: "37.5 %", "0.0244 %". */
+char *dp_fmt_share(char *buf, size_t size, double v);
+
 /* "mid (lo to hi)", or the middle alone where all three read the same. buf has FMT_EST bytes. */
 char *dp_fmt_est(char *buf, struct dp_est e, dp_fmt_fn fmt);
+
+/* A row of a name and an estimate. */
+void dp_text_est(struct dp_buf *b, const char *name, struct dp_est e, dp_fmt_fn fmt);
+
+/* What really changed of what the log reported (text_change.c). */
+void dp_text_change(struct dp_buf *b, const struct dp_report *r);
 
 /* The verdict, the advice and the cautions (text_words.c). */
 void dp_text_verdict(struct dp_buf *b, const struct dp_report *r);

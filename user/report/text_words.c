@@ -76,11 +76,33 @@ void dp_text_verdict(struct dp_buf *b, const struct dp_report *r)
 		unknown(b, r);
 }
 
+/* Where the granule is a hugepage's the VM can have smaller ones; where it is the host's own page, only another kernel can. */
+static char *smaller_pages(char *buf, size_t size, const struct dp_report *r, double bytes)
+{
+	char page[FMT];
+
+	dp_fmt_page(page, sizeof(page), (uint32_t)bytes);
+	if (r->vm.granule > r->vm.backing.host_page && r->vm.backing.host_page)
+		snprintf(buf, size, "back the VM with pages of %s instead of hugepages", page);
+	else
+		snprintf(buf, size, "run the host with pages of %s", page);
+	return buf;
+}
+
 static void advice(struct dp_buf *b, const struct dp_report *r, const struct dp_note *n)
 {
-	char a[FMT], c[FMT];
+	char a[FMT], c[96], share[FMT], bw[FMT];
 
 	switch (n->kind) {
+	case DP_NOTE_SMALLER_PAGES:
+		dp_text_wrap(
+			b, 4,
+			"  - %s: KVM tells apart only %s here, and of what it reports %s really changed; "
+			"%s would then do",
+			smaller_pages(c, sizeof(c), r, n->value), dp_fmt_page(a, sizeof(a), r->vm.granule),
+			dp_fmt_share(share, sizeof(share), r->change.share.mid),
+			dp_fmt_bits(bw, sizeof(bw), n->value2));
+		break;
 	case DP_NOTE_RAISE_LIMIT:
 		dp_text_wrap(b, 4, "  - raise downtime-limit to at least %.0f ms", ceil(n->value * 1e3));
 		break;
@@ -117,17 +139,35 @@ static void advice(struct dp_buf *b, const struct dp_report *r, const struct dp_
 	}
 }
 
-static void caution(struct dp_buf *b, const struct dp_note *n)
+/* Tracking that is coarser than what is sent. */
+static void coarse(struct dp_buf *b, const struct dp_report *r, const struct dp_note *n)
+{
+	bool huge = r->vm.backing.host_page && n->value > r->vm.backing.host_page;
+	char a[FMT], x[FMT];
+
+	dp_fmt_page(a, sizeof(a), (uint32_t)n->value);
+	if (isnan(n->value2))
+		dp_text_wrap(
+			b, 2,
+			"Note: KVM tells apart only %s here, so one 4K write makes QEMU resend all of it; "
+			"what was really written is less than shown.%s",
+			a, huge ? " Back the VM with smaller pages to migrate it." : "");
+	else
+		dp_text_wrap(
+			b, 2,
+			"Note: KVM tells apart only %s here, so one 4K write makes QEMU resend all of it: "
+			"%s what really changed.%s",
+			a, dp_fmt_times(x, sizeof(x), n->value2),
+			huge ? " The hugepages that back the VM are the cause." : "");
+}
+
+static void caution(struct dp_buf *b, const struct dp_report *r, const struct dp_note *n)
 {
 	char a[FMT], c[FMT];
 
 	switch (n->kind) {
 	case DP_NOTE_HUGE_GRANULE:
-		dp_text_wrap(
-			b, 2,
-			"Note: KVM tells apart only %s here, so one 4K write makes QEMU resend all of it; what "
-			"was really written is less than shown. Back the VM with smaller pages to migrate it.",
-			dp_fmt_page(a, sizeof(a), (uint32_t)n->value));
+		coarse(b, r, n);
 		break;
 	case DP_NOTE_NO_BANDWIDTH:
 		dp_text_wrap(
@@ -178,5 +218,5 @@ void dp_text_notes(struct dp_buf *b, const struct dp_report *r)
 	for (i = 0; i < r->nnotes; i++)
 		advice(b, r, &r->note[i]);
 	for (i = 0; i < r->nnotes; i++)
-		caution(b, &r->note[i]);
+		caution(b, r, &r->note[i]);
 }
