@@ -1,0 +1,64 @@
+#!/bin/busybox sh
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# shellcheck shell=dash
+# The test VMM in each mode, watched through every hook that this kernel has, all at once.
+# /etc/dp.conf: MODES (words MODE[@CPU]), P (pages), RUN_S, SYNC_MS, SETTLE_S, VMM_ARGS
+. /lib.sh
+. /etc/dp.conf
+
+# Whether a source can watch a VM that logs in this way.
+suits()
+{
+	case $1:$2 in
+	ring:ring*) true ;;
+	harvest:ring*) false ;;
+	harvest:* | mark:*) true ;;
+	*) false ;;
+	esac
+}
+
+vmm_ready()
+{
+	grep -q '"ready"' "$C/vmm" || dead "$VMM"
+}
+
+run_mode()
+{
+	mode=${CASE%@*} cpu=${CASE#*@}
+	C=/tmp/case PROFS='' t0=$(uptime_s)
+	rm -rf $C
+	mkdir -p $C
+	[ "$cpu" = "$CASE" ] && cpu='' || cpu="--cpu $cpu"
+	# shellcheck disable=SC2086 # several words
+	dpvmm --log "$mode" $cpu --pattern "rounds:$P" --lockstep --seconds "$RUN_S" --sync-ms "$SYNC_MS" \
+		--wait-file $C/go --wait-seconds 200 $VMM_ARGS >$C/vmm 2>$C/vmm.err &
+	VMM=$!
+	wait_for 30 vmm_ready
+	if alive $VMM; then
+		start_prof auto $VMM
+		n=0
+		while [ $n -lt "$ROWS" ]; do
+			if suits "$(cat /tmp/rows/$n.what)" "$mode" && [ "$(cat /tmp/rows/$n.works)" = true ]; then
+				# shellcheck disable=SC2046 # several words
+				start_prof $n $VMM $(row_args $n)
+			fi
+			n=$((n + 1))
+		done
+		profs_settle "$SETTLE_S"
+		: >$C/go
+		wait $VMM
+		say "$CASE" vmm-exit $?
+		profs_end 20
+	fi
+	say_lines "$CASE" vmm $C/vmm
+	say_lines "$CASE" vmm-err $C/vmm.err
+	say "$CASE" took "$t0 $(uptime_s)"
+}
+
+say kernel release "$(uname -r)"
+t0=$(uptime_s)
+read_features
+say features took "$t0 $(uptime_s)"
+for CASE in $MODES; do
+	run_mode
+done
