@@ -12,6 +12,7 @@
 Folders come by themselves. Raises ImageError.
 """
 
+import contextlib
 import glob
 import lzma
 import os
@@ -48,7 +49,7 @@ def modules_for(folder, names):
     for path in glob.glob(os.path.join(folder, "kernel", "**", "*.ko*"), recursive=True):
         there[_plain(os.path.basename(path).split(".ko")[0])] = path
     builtin = set()
-    with open(os.path.join(folder, "modules.builtin"), encoding="ascii") as f:
+    with contextlib.suppress(FileNotFoundError), open(os.path.join(folder, "modules.builtin"), encoding="ascii") as f:
         builtin = {_plain(os.path.basename(line.strip()).split(".ko")[0]) for line in f}
     out = {}
 

@@ -46,20 +46,16 @@ member()
 	echo "$2" | sed -n "s/.*\"$1\":\"\\{0,1\\}\\([^\",}]*\\).*/\\1/p"
 }
 
-# The rows of dirtyprof features, one a file: /tmp/rows/N (as it came), and N.what, N.level (which of its kind), N.works
+# The rows of dirtyprof features, one a file: /tmp/rows/N (as it came), and N.what, N.works
 read_features()
 {
 	rm -rf /tmp/rows
 	mkdir -p /tmp/rows
 	dirtyprof features --json >/tmp/features 2>/tmp/features.err
-	rf_n=0 rf_last='' rf_level=0
+	rf_n=0
 	while read -r rf_line; do
-		rf_what=$(member what "$rf_line")
-		[ "$rf_what" = "$rf_last" ] && rf_level=$((rf_level + 1)) || rf_level=0
-		rf_last=$rf_what
 		echo "$rf_line" >/tmp/rows/$rf_n
-		echo "$rf_what" >/tmp/rows/$rf_n.what
-		echo "$rf_level" >/tmp/rows/$rf_n.level
+		member what "$rf_line" >/tmp/rows/$rf_n.what
 		member works "$rf_line" >/tmp/rows/$rf_n.works
 		rf_n=$((rf_n + 1))
 	done </tmp/features
@@ -72,12 +68,8 @@ read_features()
 row_args()
 {
 	ra_what=$(cat /tmp/rows/"$1".what)
-	ra_level=$(cat /tmp/rows/"$1".level)
-	case $ra_what in wire | vm) ;; *) printf '%s' "--source $ra_what" ;; esac
-	while [ "$ra_level" -gt 0 ]; do
-		printf ' --force-lower'
-		ra_level=$((ra_level - 1))
-	done
+	case $ra_what in ring | harvest | mark) printf '%s' "--source $ra_what " ;; esac
+	printf '%s' "--hook $ra_what=$(member how "$(cat /tmp/rows/"$1")")"
 }
 
 # start_prof N PID ARGS...: dirtyprof under the name N in the case's folder $C

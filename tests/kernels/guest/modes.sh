@@ -1,9 +1,11 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# shellcheck shell=dash
+# shellcheck shell=dash disable=SC2034 # lib.sh reads some
 # The test VMM in each mode, watched through every hook that this kernel has, all at once.
 # /etc/dp.conf: MODES (words MODE[@CPU]), P (pages), RUN_S, SYNC_MS, SETTLE_S, VMM_ARGS
+# shellcheck source=/dev/null
 . /lib.sh
+# shellcheck source=/dev/null
 . /etc/dp.conf
 
 # Whether a source can watch a VM that logs in this way.
