@@ -198,6 +198,15 @@ static inline void fx_report(struct dp_report *r)
 	r->window[0] = 2;
 	r->window[1] = 0.5;
 	r->amp_t = r->amp_now = 1;
+	r->change = (struct dp_change_report){ .on = true, .unit = 4096, .windows = 11, .compared = 5500 };
+	r->change.share = fx_est(0.2, 0.25, 0.3);
+	r->change.rate = fx_est(2 * MIB, 2.5 * MIB, 3 * MIB);
+	r->change.resent = fx_est(1 / 0.3, 4, 5);
+	r->change.window = 0.75;
+	r->change.failed = 17;
+	r->change.read = 375 * MIB;
+	r->change.read_bps = 30 * MIB;
+	r->change.limit_bps = 64 * MIB;
 	r->speeds.goodput = (struct dp_speed){ { NAN, NAN, NAN }, 0 };
 	r->speeds.cap = r->speeds.capacity = r->speeds.goodput;
 	r->speeds.rounds = r->speeds.switchover = fx_est(125e6, 125e6, 125e6);

@@ -501,6 +501,85 @@ static void sizes_and_amplification(void **state)
 	dp_session_free(s);
 }
 
+/* One window in which of `dirty` hugepages of 16M one page each was changed. */
+static void classic_window(struct fx *f, uint64_t ns, uint64_t dirty)
+{
+	struct dp_changes *c = &f->s.changes;
+	double n = (double)dirty;
+
+	fx_log(fx_next(f, ns, DP_TIMER));
+	fx_look(f, ns, dirty * 4096, dirty * 256);
+	f->win[DP_2M].dirty = dirty * 8;
+	f->win[DP_16M].dirty = dirty;
+	fx_sync(f, ns, dirty * 4096, false);
+	c->on = true;
+	c->unit = 16 << 20;
+	c->limit_bps = 64 << 20;
+	c->read_bytes = dirty << 24;
+	c->windows++;
+	c->window_ns += ns;
+	c->compared += dirty;
+	/* all of them compared: a page each window of 4096 reported ones */
+	c->again.total += n * 4096;
+	c->again.fraction = 1;
+	c->again.n = n;
+	c->again.a += n;
+	c->again.d += n * 4096;
+	c->again.aa = c->again.a * c->again.a / n;
+	c->again.ad = c->again.a * c->again.d / n;
+	c->again.dd = c->again.d * c->again.d / n;
+	c->again.pages = n * 4096;
+}
+
+/* A guest of 1 GiB on hugepages of 16M that KVM cannot tell apart within: a word in each of 40 a second. */
+static void coarse_granule(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ .bandwidth = 125e6 });
+	const struct dp_report *r;
+	uint64_t pages = 1 << 18;
+	unsigned int i;
+
+	f.region_pages = f.vm.ram_pages = f.vm.logging_pages = f.slot.npages = pages;
+	for (i = 0; i < DP_SIZES; i++)
+		f.vm.blocks[i] = (pages << 12) >> dp_size_shift(i);
+	f.vm.granule = 16 << 20;
+	f.slot.backing = (struct dp_backing){ 0, 0, 1u << 30, 16 << 20, 65536, true };
+	classic_window(&f, SEC / 2, 40);
+	add(s, &f);
+	for (i = 0; i < 4; i++) {
+		classic_window(&f, SEC, 40);
+		r = add(s, &f);
+	}
+	assert_true(r->change.share.mid == 1.0 / 4096 && r->change.share.hi == 1.0 / 4096);
+	/* 40 pages in each of 5 windows, over 4.5 s */
+	close_to(r->change.rate.mid, 200 * 4096 / 4.5);
+	close_to(r->change.resent.mid, 4096);
+	close_to(r->change.window, 0.9);
+	close_to(r->change.read, 5 * 40 * 16 * MIB);
+	close_to(r->amp_now, 4096);
+	close_to(r->amp[DP_4K].mid, 1);
+	assert_true(isnan(r->amp[DP_64K].mid) && isnan(r->amp[DP_2M].mid));
+	close_to(r->amp[DP_16M].mid, 4096);
+	/* 640 MiB over 125 MB/s: no less than 5 s; one 64K page for each of them is 2.5 MiB: 21 ms */
+	assert_int_equal(r->pred.verdict, DP_NEVER);
+	assert_int_equal(r->note[0].kind, DP_NOTE_SMALLER_PAGES);
+	assert_true(r->note[0].value == 65536);
+	close_to(r->note[0].value2, r->pred.least_bandwidth.mid * 16 / 4096);
+	assert_true(r->note[0].value2 < 125e6 / 5);
+
+	/* pages that all changed: smaller ones would not help */
+	f.s.changes.again.a = f.s.changes.again.d;
+	f.s.changes.again.aa = f.s.changes.again.ad = f.s.changes.again.dd;
+	fx_log(fx_next(&f, SEC, DP_TIMER));
+	r = add(s, &f);
+	assert_true(r->change.share.mid == 1);
+	assert_int_equal(r->pred.verdict, DP_NEVER);
+	for (i = 0; i < r->nnotes; i++)
+		assert_true(r->note[i].kind != DP_NOTE_SMALLER_PAGES);
+	dp_session_free(s);
+}
+
 static void syncs_do_not_cut_intervals(void **state)
 {
 	struct fx f;
@@ -735,6 +814,7 @@ int main(void)
 		cmocka_unit_test(silence_is_no_end),
 		cmocka_unit_test(prediction_before_is_kept),
 		cmocka_unit_test(sizes_and_amplification),
+		cmocka_unit_test(coarse_granule),
 		cmocka_unit_test(syncs_do_not_cut_intervals),
 		cmocka_unit_test(huge_vms_are_fitted_less_often),
 		cmocka_unit_test(phases),
