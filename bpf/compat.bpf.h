@@ -141,4 +141,17 @@ static __always_inline u32 kvm_vcpu_tid(struct kvm_vcpu *vcpu)
 	return BPF_CORE_READ(vcpu, pid, numbers[0].nr);
 }
 
+/*
+ * POWER, KVM HV: the MMU of the guest. kvm_arch.radix came with the radix MMU of POWER9 (4.11); before it there was hash only.
+ * KVM PR, which has neither and logs host pages, and other architectures: 0.
+ */
+static __always_inline u32 kvm_power_mmu(struct kvm *kvm)
+{
+	if (!bpf_core_field_exists(kvm->arch.kvm_ops) || !bpf_core_field_exists(kvm->arch.radix))
+		return 0;
+	if (!BPF_CORE_READ(kvm, arch.kvm_ops, is_hv_enabled))
+		return 0;
+	return BPF_CORE_READ(kvm, arch.radix) ? DP_VM_RADIX : DP_VM_HASH;
+}
+
 #endif

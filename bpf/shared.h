@@ -40,6 +40,8 @@ struct dp_slot_rec {
 };
 _Static_assert(sizeof(struct dp_slot_rec) == 48, "shared layout");
 
+enum { DP_VM_RADIX = 1, DP_VM_HASH = 2 };
+
 struct dp_vm_rec {
 	__u64 generation[2];
 	__u64 manual_protect;
@@ -53,7 +55,7 @@ struct dp_vm_rec {
 	__u32 overflow; /* slots that found no room */
 	__s32 running;	/* vCPUs inside KVM_RUN; -1 = this kernel does not show it */
 	__u32 done;	/* the walk over the slots is complete */
-	__u32 pad;
+	__u32 mmu;	/* DP_VM_*: POWER, of a guest under KVM HV */
 };
 _Static_assert(sizeof(struct dp_vm_rec) == 72, "shared layout");
 

@@ -174,6 +174,7 @@ int vm_inspect(struct bpf_raw_tracepoint_args *ctx)
 		vm_out.ring_bytes = kvm_ring_bytes(kvm);
 		vm_out.nlogging = kvm_nlogging(kvm);
 		vm_out.running = count_running(kvm);
+		vm_out.mmu = kvm_power_mmu(kvm);
 		vm_out.naspaces = bpf_core_field_size(kvm->memslots) / 8;
 		walk.kvm = (u64)kvm;
 		walk.slots = 0;

@@ -160,7 +160,18 @@ struct kvm_memslots {
 	int node_idx;
 };
 
+struct kvmppc_ops {
+	bool is_hv_enabled;
+};
+
+/* POWER's; elsewhere these fields do not exist. */
+struct kvm_arch {
+	struct kvmppc_ops *kvm_ops;
+	u8 radix;
+};
+
 struct kvm {
+	struct kvm_arch arch;
 	struct mm_struct *mm;
 	struct kvm_memslots *memslots[2];
 	atomic_t nr_memslots_dirty_logging;

@@ -42,7 +42,9 @@ struct dp_subject {
 	char qemu_version[DP_NAME_LEN];
 	uint32_t nvcpus;
 	uint64_t ram, logging; /* bytes of RAM; of it, in slots that log */
-	uint32_t granule;      /* bytes that KVM can tell apart */
+	uint32_t granule;      /* bytes that KVM can tell apart; granule_mixed: at most, smaller ones too */
+	bool granule_mixed;
+	enum dp_mmu mmu;
 	enum dp_log_mode log_mode;
 	uint32_t ring_entries, manual_protect;
 	struct dp_backing backing; /* of all RAM slots; the largest hugetlb size where they differ */

@@ -48,6 +48,16 @@ static inline const char *dp_source_name(enum dp_source s)
 /* How the VM logs. */
 enum dp_log_mode { DP_LOG_UNKNOWN, DP_LOG_BITMAP, DP_LOG_RING };
 
+/* The guest's MMU where it decides what KVM can tell apart: POWER under KVM HV. */
+enum dp_mmu { DP_MMU_ANY, DP_MMU_RADIX, DP_MMU_HASH };
+
+static inline const char *dp_mmu_name(enum dp_mmu m)
+{
+	static const char *const name[] = { "", "radix", "hash" };
+
+	return name[m];
+}
+
 /* What backs a slot's memory on the host. Bytes; the sum may be less than the slot (not yet touched). */
 struct dp_backing {
 	uint64_t bytes_4k;   /* base pages (the host's own size, see host_page) */
@@ -78,7 +88,14 @@ struct dp_vm {
 	char name[DP_NAME_LEN * 2];	/* -name of the QEMU, "" if it has none */
 	char qemu_version[DP_NAME_LEN]; /* "7.2.22", "" if unknown */
 	uint32_t nvcpus;
-	uint32_t granule; /* tracking granule in bytes: what KVM can tell apart */
+	/*
+	 * Tracking granule in bytes: what KVM can tell apart. The host's page; with POWER's hash MMU the page with which the
+	 * guest maps its memory, which can be as large as the backing one and 16 MiB: the largest of all RAM then, until
+	 * granule_mixed says that smaller ones were seen too.
+	 */
+	uint32_t granule;
+	bool granule_mixed;
+	enum dp_mmu mmu;
 	enum dp_log_mode log_mode;
 	uint32_t ring_entries;	 /* per vCPU; 0 = bitmap */
 	uint32_t manual_protect; /* 0 = GET clears; bit 0 = manual, bit 1 = initially set */

@@ -74,6 +74,8 @@ void dp_fill_subject(struct dp_subject *out, const struct dp_vm *vm)
 	out->ram = vm->ram_pages * DP_WIRE_UNIT;
 	out->logging = vm->logging_pages * DP_WIRE_UNIT;
 	out->granule = vm->granule;
+	out->granule_mixed = vm->granule_mixed;
+	out->mmu = vm->mmu;
 	out->log_mode = vm->log_mode;
 	out->ring_entries = vm->ring_entries;
 	out->manual_protect = vm->manual_protect;

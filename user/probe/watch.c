@@ -289,6 +289,7 @@ static void count_pages(struct dp_watch *w, const struct dp_pageset *pages, stru
 		w->region_new[r] = s->new_blocks[DP_4K] - before;
 	}
 	w->seen_pages += dp_pageset_merge(&w->seen, pages);
+	dp_watch_granule_seen(w, pages);
 }
 
 /* Closes the interval and describes it. */

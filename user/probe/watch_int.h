@@ -92,6 +92,10 @@ uint64_t dp_mono_ns(void);
 int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact);
 bool dp_watch_guest_stopped(struct dp_watch *w);
 void dp_watch_backing(struct dp_watch *w);
+
+/* watch_granule.c: from the MMU and the backing; from an interval's dirty pages, where they show more */
+void dp_watch_granule(struct dp_watch *w);
+void dp_watch_granule_seen(struct dp_watch *w, const struct dp_pageset *pages);
 int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len);
 void dp_watch_source_close(struct dp_watch *w);
 

@@ -80,6 +80,7 @@ void dp_watch_backing(struct dp_watch *w)
 		dp_backing_read(w->o.pid, ranges, w->vm.nslots, b);
 		for (i = 0; i < w->vm.nslots; i++)
 			w->vm.slots[i].backing = b[i];
+		dp_watch_granule(w);
 	}
 	free(ranges);
 	free(b);
@@ -114,7 +115,9 @@ static int fill_vm(struct dp_watch *w, const struct dp_vm_rec *vr)
 	vm->log_mode = vr->ring_bytes ? DP_LOG_RING : DP_LOG_BITMAP;
 	vm->ring_entries = vr->ring_bytes / 16;
 	vm->manual_protect = (uint32_t)vr->manual_protect;
-	vm->granule = (uint32_t)sysconf(_SC_PAGESIZE);
+	vm->mmu = vr->mmu == DP_VM_RADIX ? DP_MMU_RADIX : vr->mmu == DP_VM_HASH ? DP_MMU_HASH : DP_MMU_ANY;
+	if (!vm->granule)
+		dp_watch_granule(w); /* again when the backing is known */
 	vm->ram_pages = vm->logging_pages = 0;
 	for (i = 0; i < w->nrecs; i++) {
 		const struct dp_slot_rec *r = &w->recs[i];

@@ -34,6 +34,8 @@ void dp_json_vm(struct dp_jw in, const struct dp_report *r)
 	dp_jw_count(w, "ram_bytes", vm->ram);
 	dp_jw_count(w, "logging_bytes", vm->logging);
 	dp_jw_count(w, "granule_bytes", vm->granule);
+	dp_jw_bool(w, "granule_mixed", vm->granule_mixed);
+	dp_jw_str(w, "mmu", dp_mmu_name(vm->mmu));
 	dp_jw_count(w, "wire_unit_bytes", DP_WIRE_UNIT);
 	dp_jw_str(w, "log_mode", mode[vm->log_mode]);
 	dp_jw_count(w, "ring_entries", vm->ring_entries);

@@ -20,7 +20,7 @@ static void add_item(char *list, size_t size, const char *item)
 
 static void print_backing(struct dp_buf *b, const struct dp_subject *vm)
 {
-	char list[256] = "", item[96], n[FMT], z[FMT], granule[FMT];
+	char list[256] = "", item[96], n[FMT], z[FMT], granule[FMT], mmu[24] = "";
 	const struct dp_backing *k = &vm->backing;
 
 	if (k->bytes_4k) {
@@ -41,11 +41,13 @@ static void print_backing(struct dp_buf *b, const struct dp_subject *vm)
 		add_item(list, sizeof(list), item);
 	}
 	dp_fmt_page(granule, sizeof(granule), vm->granule);
-	dp_text_wrap(b, 2, "Backing: %s. Wire unit 4K, tracking granule %s.",
+	if (vm->mmu)
+		snprintf(mmu, sizeof(mmu), " (%s MMU)", dp_mmu_name(vm->mmu));
+	dp_text_wrap(b, 2, "Backing: %s. Wire unit 4K, tracking granule %s%s%s.",
 		     list[0]	? list
 		     : k->known ? "not touched yet"
 				: "not known",
-		     granule);
+		     vm->granule_mixed ? "up to " : "", granule, mmu);
 }
 
 static void print_vm(struct dp_buf *b, const struct dp_report *r)
