@@ -114,7 +114,8 @@ static int ascending(const void *a, const void *b)
 /* Points at which a size is tabulated: all bins, finely, and every length of window that occurred. */
 static int new_table(struct dp_table *tab, const struct dp_size_data *d, uint32_t nregions)
 {
-	uint32_t b, i, n = 0, k;
+	/* Between two looks a region's curve is bounded by straight lines, and a bin is narrow: ends of bins are enough. */
+	uint32_t b, i, n = 0, k, sub = d->mid.n ? DP_GRID_SUB : 1;
 	double *t;
 
 	if (!tab->t)
@@ -125,8 +126,8 @@ static int new_table(struct dp_table *tab, const struct dp_size_data *d, uint32_
 	for (b = 0; b < DP_BINS; b++) {
 		double lo = (double)dp_bin_lo(b) * 1e-9, hi = (double)dp_bin_hi(b) * 1e-9;
 
-		for (i = 0; i < DP_GRID_SUB; i++)
-			t[n++] = lo + (hi - lo) * i / DP_GRID_SUB;
+		for (i = 0; i < sub; i++)
+			t[n++] = lo + (hi - lo) * i / sub;
 	}
 	n += d->all_set.n ? dp_windows_list(&d->all_set, 1, false, t + n, DP_BINS)
 	     : d->set	  ? dp_windows_list(d->set, nregions, false, t + n, DP_BINS)

@@ -62,7 +62,7 @@ void dp_pava_slopes(const double *count, const double *expo, uint32_t n, double 
 	for (b = 0, i = 0; i < n; i++) {
 		if (b + 1 < nb && start[b + 1] == i)
 			b++;
-		u[i + 1] = fmin(cap, u[i] + c[b] / w[b] * (bin_seconds(i + 1) - bin_seconds(i)));
+		u[i + 1] = dp_min(cap, u[i] + c[b] / w[b] * (bin_seconds(i + 1) - bin_seconds(i)));
 	}
 }
 
@@ -88,7 +88,7 @@ double dp_edges_eval(const struct dp_edges *e, double t)
 	if (i < e->n) {
 		a = bin_seconds(i);
 		b = bin_seconds(i + 1);
-		return e->u[i] + (e->u[i + 1] - e->u[i]) * fmin(1.0, (t - a) / (b - a));
+		return e->u[i] + (e->u[i + 1] - e->u[i]) * dp_min(1.0, (t - a) / (b - a));
 	}
 	end = bin_seconds(e->n);
 	half = dp_edges_eval(e, end / 2);
@@ -116,7 +116,7 @@ double dp_edges_kink(const struct dp_edges *e, double t)
 	from_right = e->u[i + 1];
 	if (i + 1 < e->n)
 		from_right -= (e->u[i + 2] - e->u[i + 1]) / (bin_seconds(i + 2) - b) * (b - t);
-	return fmax(0.0, fmin(from_left, from_right) - y);
+	return dp_max(0.0, dp_min(from_left, from_right) - y);
 }
 
 static int by_thi(const void *a, const void *b)
@@ -171,11 +171,11 @@ static void slopes(struct dp_hull *h)
 			double ta = h->p[j].thi, la = h->p[j].l;
 
 			if (ta <= APART * p->tlo)
-				p->right = fmin(p->right, (p->h - la) / (p->tlo - ta));
+				p->right = dp_min(p->right, (p->h - la) / (p->tlo - ta));
 			else if (APART * ta >= p->tlo)
-				p->left = fmax(p->left, (la - p->h) / (ta - p->tlo));
+				p->left = dp_max(p->left, (la - p->h) / (ta - p->tlo));
 		}
-		p->right = fmax(0.0, p->right);
+		p->right = dp_max(0.0, p->right);
 	}
 }
 
@@ -226,6 +226,7 @@ double dp_hull_lo(const struct dp_hull *h, double t)
 	return h->vu[a] + (h->vu[a + 1] - h->vu[a]) * (t - h->vt[a]) / (h->vt[a + 1] - h->vt[a]);
 }
 
+/* Straight on from each point at the slopes that the others allow; what all of them allow holds. */
 double dp_hull_hi(const struct dp_hull *h, double t)
 {
 	double best = INFINITY;
@@ -235,13 +236,9 @@ double dp_hull_hi(const struct dp_hull *h, double t)
 		return 0.0;
 	for (i = 0; i < h->n; i++) {
 		const struct dp_bound *p = &h->p[i];
-		double v;
+		double slope = t <= p->tlo ? p->left : p->right;
 
-		if (t <= p->tlo)
-			v = p->h - p->left * (p->tlo - t);
-		else
-			v = p->h + p->right * (t - p->tlo);
-		best = fmin(best, v);
+		best = dp_min(best, p->h + slope * (t - p->tlo));
 	}
-	return fmax(best, dp_hull_lo(h, t));
+	return best;
 }

@@ -14,10 +14,21 @@
 #define DP_BATCHES     16		  /* for the jackknife; snapshots go round */
 #define DP_Z90	       1.2815515655446004 /* standard normal quantile of 0.9 */
 #define DP_RESOLUTION  (1.0 / 64) /* of U, each way: stamps, and start points unevenly spread within a bin */
-#define DP_GRID_SUB    4	  /* points a bin in a fitted table */
+#define DP_GRID_SUB    4	  /* points a bin in a table fitted to ages; to windows alone, 1 */
 #define DP_MAX_KNOTS   192	  /* window lengths kept apart in one set */
 #define DP_OCTAVES     (DP_BINS / DP_BIN_SUB + 1)
 #define DP_SAME_LENGTH 1.03 /* windows whose lengths differ by less are one point */
+
+/* As fmin and fmax where no operand is NaN, but no call: a large VM's fit is millions of them. */
+static inline double dp_min(double a, double b)
+{
+	return a < b ? a : b;
+}
+
+static inline double dp_max(double a, double b)
+{
+	return a > b ? a : b;
+}
 
 /*
  * Two sums a bin. low: only the shortest level that covers the bin, whose anchors are the most and never
@@ -138,7 +149,7 @@ void dp_pava_slopes(const double *count, const double *expo, uint32_t n, double 
 int dp_hull_build(struct dp_hull *h, const struct dp_bound *p, uint32_t n);
 void dp_hull_free(struct dp_hull *h);
 double dp_hull_lo(const struct dp_hull *h, double t);
-double dp_hull_hi(const struct dp_hull *h, double t);
+double dp_hull_hi(const struct dp_hull *h, double t); /* may lie below dp_hull_lo where points contradict */
 double dp_edges_eval(const struct dp_edges *e, double t);
 double dp_edges_kink(const struct dp_edges *e, double t);
 

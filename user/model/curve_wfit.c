@@ -88,7 +88,7 @@ static void add_near(struct dp_wnoise *noise, const struct dp_wbin *b, double be
 	noise->near_between[o] += between;
 	noise->near_dof[o] += b->n - 1.0;
 	/* Lengths of one arming go together: the most repeated one tells how many repeats there were. */
-	noise->near_repeats[o] = fmax(noise->near_repeats[o], b->n - 1.0);
+	noise->near_repeats[o] = dp_max(noise->near_repeats[o], b->n - 1.0);
 }
 
 /* A guest's bursts show in short windows and not in long ones: where enough were repeated, noise of about that length. */
@@ -100,13 +100,13 @@ static void near_noise(const struct dp_wnoise *noise, const struct dp_wbin *b, d
 	for (i = o ? o - 1 : 0; i <= o + 1 && i < DP_OCTAVES; i++) {
 		between += noise->near_between[i];
 		sum += noise->near_dof[i];
-		repeats = fmax(repeats, noise->near_repeats[i]);
+		repeats = dp_max(repeats, noise->near_repeats[i]);
 	}
 	*effect = noise->effect;
 	*dof = noise->dof;
 	if (repeats < REPEATS)
 		return;
-	*effect = fmax(1.0, between / sum);
+	*effect = dp_max(1.0, between / sum);
 	*dof = repeats;
 }
 
@@ -123,7 +123,7 @@ struct dp_wnoise dp_windows_noise(const struct dp_wset *set, const double *cap, 
 
 		for (i = 0; i < nb; i++) {
 			double v = bins[i].dirty / bins[i].armed;
-			double spread = fmax(0.0, bins[i].ap2 / bins[i].armed - v * v) * bins[i].n;
+			double spread = dp_max(0.0, bins[i].ap2 / bins[i].armed - v * v) * bins[i].n;
 
 			between += spread / binomial(&bins[i]);
 			own += bins[i].n - 1.0;
@@ -131,7 +131,7 @@ struct dp_wnoise dp_windows_noise(const struct dp_wset *set, const double *cap, 
 		}
 		dof += own;
 		/* Regions are armed together: their windows do not add independent repeats. */
-		noise.dof = fmax(noise.dof, own);
+		noise.dof = dp_max(noise.dof, own);
 		if (nb) {
 			double sd = sqrt(binomial(&bins[nb - 1])) * cap[r];
 
@@ -140,7 +140,7 @@ struct dp_wnoise dp_windows_noise(const struct dp_wset *set, const double *cap, 
 		}
 	}
 	if (dof > 0.0)
-		noise.effect = fmax(1.0, between / dof);
+		noise.effect = dp_max(1.0, between / dof);
 	if (straight > 0.0)
 		noise.share = sqrt(square) / straight;
 	return noise;
@@ -152,15 +152,15 @@ static double half_band(const struct dp_wbin *b, struct dp_wnoise noise)
 	double v = b->dirty / b->armed, floor_sd = sqrt(binomial(b) / b->n), sd = 0.0, effect, dof, q;
 
 	near_noise(&noise, b, &effect, &dof);
-	dof = fmax(dof, b->n - 1.0);
+	dof = dp_max(dof, b->n - 1.0);
 	if (dof < 1.0)
-		return fmax(DP_Z90 * floor_sd * noise.share, ASSUMED * v);
+		return dp_max(DP_Z90 * floor_sd * noise.share, ASSUMED * v);
 	q = dp_student90(dof);
 	if (b->n > 1)
-		sd = sqrt(fmax(0.0, b->ap2 / b->armed - v * v) / (b->n - 1)) * dp_student90(b->n - 1) / q;
-	sd = fmax(sd, floor_sd * sqrt(effect));
+		sd = sqrt(dp_max(0.0, b->ap2 / b->armed - v * v) / (b->n - 1)) * dp_student90(b->n - 1) / q;
+	sd = dp_max(sd, floor_sd * sqrt(effect));
 	/* The binomial part may cancel between regions, what exceeds it may not. */
-	return q * (floor_sd * noise.share + fmax(0.0, sd - floor_sd));
+	return q * (floor_sd * noise.share + dp_max(0.0, sd - floor_sd));
 }
 
 /*
@@ -174,7 +174,7 @@ static void reconcile(struct dp_bound *p, const struct dp_wbin *b, uint32_t n)
 	for (i = 0; i < n; i++) {
 		for (j = 0; j < n; j++) {
 			/* How much larger U may be at j than at i. */
-			double rise = fmax(1.0, p[i].tlo > 0.0 ? p[j].thi / p[i].tlo : 1.0), h = p[i].h,
+			double rise = dp_max(1.0, p[i].tlo > 0.0 ? p[j].thi / p[i].tlo : 1.0), h = p[i].h,
 			       l = p[j].l;
 
 			if (i == j || l <= h * rise)
@@ -208,12 +208,12 @@ int dp_wfit_build(struct dp_wfit *f, const struct dp_wset *s, double cap, struct
 		/* Averaging over unequal lengths lowers a concave curve by at most this. */
 		half[i] = half_band(b, noise) * cap + u * (b->tmax - b->tmin) / (4 * b->tmax);
 		half[i] += DP_RESOLUTION * u;
-		f->reach = fmax(f->reach, p[i].thi);
+		f->reach = dp_max(f->reach, p[i].thi);
 	}
 	err = dp_hull_build(&f->mid, p, n);
 	for (i = 0; i < n; i++) {
-		p[i].l = fmax(0.0, p[i].l - f->far * half[i]);
-		p[i].h = fmin(cap, p[i].h + f->far * half[i]);
+		p[i].l = dp_max(0.0, p[i].l - f->far * half[i]);
+		p[i].h = dp_min(cap, p[i].h + f->far * half[i]);
 	}
 	reconcile(p, bins, n);
 	if (!err)
@@ -259,19 +259,20 @@ static void bound_by_neighbours(const struct dp_wfit *f, double t, struct dp_est
 	for (i = 0; i < n && p[i].tlo < t; i++)
 		;
 	if (i < n)
-		e->hi = fmin(e->hi, (p[i].h + p[i].l) / 2 + (p[i].h - p[i].l) / (2 * f->far));
+		e->hi = dp_min(e->hi, (p[i].h + p[i].l) / 2 + (p[i].h - p[i].l) / (2 * f->far));
 	for (i = n; i > 0 && p[i - 1].thi > t; i--)
 		;
 	if (i > 0)
-		e->lo = fmax(e->lo, (p[i - 1].h + p[i - 1].l) / 2 - (p[i - 1].h - p[i - 1].l) / (2 * f->far));
-	e->hi = fmax(e->hi, e->lo);
+		e->lo = dp_max(e->lo,
+			       (p[i - 1].h + p[i - 1].l) / 2 - (p[i - 1].h - p[i - 1].l) / (2 * f->far));
+	e->hi = dp_max(e->hi, e->lo);
 }
 
 /* The middle is the geometric mean of what the points allow: it passes through them and through 0. */
 struct dp_est dp_wfit_eval(const struct dp_wfit *f, double t)
 {
 	struct dp_est e = { 0 };
-	double noise;
+	double noise, lo, hi;
 
 	if (!(t > 0.0))
 		return e;
@@ -280,14 +281,18 @@ struct dp_est dp_wfit_eval(const struct dp_wfit *f, double t)
 		return e;
 	}
 	noise = noise_at(f, t);
-	e.lo = fmin(f->cap, dp_hull_lo(&f->band, t));
-	e.hi = fmin(f->cap, dp_hull_hi(&f->band, t));
+	lo = dp_hull_lo(&f->band, t);
+	hi = dp_hull_hi(&f->band, t);
+	e.lo = dp_min(f->cap, lo);
+	e.hi = dp_min(f->cap, dp_max(hi, lo));
 	if (f->far > 1.0)
 		bound_by_neighbours(f, t, &e);
-	e.mid = sqrt(dp_hull_lo(&f->mid, t) * fmin(f->cap, dp_hull_hi(&f->mid, t)));
-	e.mid = fmin(e.hi, fmax(e.lo, e.mid));
-	e.lo = fmax(0.0, fmin(e.lo, e.mid - noise));
-	e.hi = fmin(f->cap, fmax(e.hi, e.mid + noise));
+	lo = dp_hull_lo(&f->mid, t);
+	hi = dp_hull_hi(&f->mid, t);
+	e.mid = sqrt(lo * dp_min(f->cap, dp_max(hi, lo)));
+	e.mid = dp_min(e.hi, dp_max(e.lo, e.mid));
+	e.lo = dp_max(0.0, dp_min(e.lo, e.mid - noise));
+	e.hi = dp_min(f->cap, dp_max(e.hi, e.mid + noise));
 	return e;
 }
 
@@ -324,7 +329,7 @@ static int add_set(struct dp_table *tab, const struct dp_wset *set, double cap, 
 		tab->mid[i] += e.mid;
 		tab->hi[i] += e.hi;
 	}
-	*reach = fmax(*reach, f.reach);
+	*reach = dp_max(*reach, f.reach);
 	dp_wfit_free(&f);
 	return 0;
 }
@@ -343,11 +348,11 @@ static int narrow(struct dp_table *tab, const struct dp_wset *set, double cap)
 
 		double noise = tab->t[i] > 0.0 ? noise_at(&f, tab->t[i]) : 0.0;
 
-		e.lo = fmax(tab->lo[i], e.lo);
-		e.hi = fmax(e.lo, fmin(tab->hi[i], e.hi));
-		tab->mid[i] = fmin(e.hi, fmax(e.lo, e.mid));
-		tab->lo[i] = fmax(0.0, fmin(e.lo, tab->mid[i] - noise));
-		tab->hi[i] = fmin(cap, fmax(e.hi, tab->mid[i] + noise));
+		e.lo = dp_max(tab->lo[i], e.lo);
+		e.hi = dp_max(e.lo, dp_min(tab->hi[i], e.hi));
+		tab->mid[i] = dp_min(e.hi, dp_max(e.lo, e.mid));
+		tab->lo[i] = dp_max(0.0, dp_min(e.lo, tab->mid[i] - noise));
+		tab->hi[i] = dp_min(cap, dp_max(e.hi, tab->mid[i] + noise));
 	}
 	dp_wfit_free(&f);
 	return 0;
@@ -368,7 +373,7 @@ int dp_windows_fit_size(struct dp_curve *c, enum dp_size size, struct dp_table *
 	if (d->all_set.n) {
 		noise = dp_windows_noise(&d->all_set, &d->blocks, 1);
 		err = add_set(tab, &d->all_set, d->blocks, noise, &reach);
-		d->reach = fmax(d->reach, reach);
+		d->reach = dp_max(d->reach, reach);
 		return err ? err : 1;
 	}
 	if (!d->set || !c->nregions)
@@ -383,6 +388,6 @@ int dp_windows_fit_size(struct dp_curve *c, enum dp_size size, struct dp_table *
 	free(cap);
 	if (!err && d->whole.n)
 		err = narrow(tab, &d->whole, d->blocks);
-	d->reach = fmax(d->reach, reach);
+	d->reach = dp_max(d->reach, reach);
 	return err ? err : 1;
 }

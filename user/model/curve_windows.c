@@ -68,8 +68,8 @@ static int wset_add(struct dp_wset *s, const struct dp_window *w)
 	if (b->n && b->last_arming == w->arming)
 		return 0;
 	b->last_arming = w->arming;
-	b->tmin = b->n ? fmin(b->tmin, hi) : hi;
-	b->tmax = b->n ? fmax(b->tmax, hi) : hi;
+	b->tmin = b->n ? dp_min(b->tmin, hi) : hi;
+	b->tmax = b->n ? dp_max(b->tmax, hi) : hi;
 	b->n++;
 	b->armed += armed;
 	b->dirty += (double)w->dirty;
