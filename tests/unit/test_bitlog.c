@@ -93,10 +93,11 @@ static void merge_counts_what_is_new(void **state)
 	(void)state;
 }
 
-/* A set of pages against a plain bitmap: what was new, blocks of each size, and empty again. */
+/* A set of pages against plain bitmaps: what was new, blocks of each size, and empty again. */
 static void pageset_against_bits(void **state)
 {
-	uint64_t *plain = calloc(3 * DP_REGION_WORDS + 1, 8), want[DP_SIZES], got[DP_SIZES];
+	uint64_t *plain = calloc(3 * DP_REGION_WORDS + 1, 8), *all = calloc(3 * DP_REGION_WORDS + 1, 8);
+	uint64_t want[DP_SIZES], got[DP_SIZES], fresh;
 	struct dp_pageset a, b;
 	int round, i;
 	uint32_t r;
@@ -104,8 +105,6 @@ static void pageset_against_bits(void **state)
 	assert_int_equal(dp_pageset_init(&a, 3), 0);
 	assert_int_equal(dp_pageset_init(&b, 3), 0);
 	for (round = 0; round < 6; round++) {
-		uint64_t before = dp_popcount(plain, 3 * DP_REGION_WORDS), fresh;
-
 		for (i = 0; i < 200; i++) {
 			uint64_t src[3] = { rng(), round & 1 ? rng() : 0, rng() }, n = 1 + rng() % 190;
 			uint64_t at = rng() % (3 * REGION - n);
@@ -113,23 +112,29 @@ static void pageset_against_bits(void **state)
 			dp_pageset_or(&b, at, src, n);
 			dp_bits_or(plain, at, src, n);
 		}
-		fresh = round & 2 ? dp_pageset_add_words(&a, b.w, b.nwords) : dp_pageset_merge(&a, &b);
-		assert_int_equal(fresh, dp_popcount(plain, 3 * DP_REGION_WORDS) - before);
-		assert_memory_equal(a.w, plain, 3 * DP_REGION_WORDS * 8);
+		assert_int_equal(dp_pageset_add_words(&b, plain, b.nwords), 0);
+		assert_memory_equal(b.w, plain, 3 * DP_REGION_WORDS * 8);
 		memset(want, 0, sizeof(want));
 		memset(got, 0, sizeof(got));
 		dp_rollup(plain, 3 * DP_REGION_WORDS, want);
-		for (r = 0; r < 3; r++)
-			dp_pageset_rollup(&a, r, got);
+		for (r = 0, fresh = 0; r < 3; r++)
+			fresh += dp_pageset_move(&b, r, got, round ? &a : NULL);
 		assert_memory_equal(got, want, sizeof(want));
-		dp_pageset_clear(&b);
 		assert_true(dp_bits_none(b.w, b.nwords));
+		assert_true(dp_bits_none(b.lines, b.nwords / DP_SET_LINE / 64));
+		assert_int_equal(fresh, round ? dp_bits_merge(all, plain, 3 * DP_REGION_WORDS) : 0);
+		assert_memory_equal(a.w, all, 3 * DP_REGION_WORDS * 8);
+		dp_bits_clear(plain, 3 * DP_REGION_WORDS);
 	}
-	dp_pageset_clear(&a);
-	assert_int_equal(dp_pageset_merge(&b, &a), 0);
+	assert_int_equal(dp_pageset_merge(&b, &a), dp_popcount(all, 3 * DP_REGION_WORDS));
+	assert_memory_equal(b.w, all, 3 * DP_REGION_WORDS * 8);
+	dp_pageset_clear(&b);
+	assert_true(dp_bits_none(b.w, b.nwords));
+	assert_int_equal(dp_pageset_merge(&a, &b), 0);
 	dp_pageset_free(&a);
 	dp_pageset_free(&b);
 	free(plain);
+	free(all);
 	(void)state;
 }
 

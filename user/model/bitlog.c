@@ -136,8 +136,7 @@ static int count_blocks(struct dp_bitlog *b)
 			for (at = from; d->logging && at < to; at += 4096)
 				dp_pageset_or(&one, at - base, all, to - at < 4096 ? to - at : 4096);
 		}
-		dp_pageset_rollup(&one, 0, b->blocks[r]);
-		dp_pageset_clear(&one);
+		dp_pageset_move(&one, 0, b->blocks[r], NULL);
 	}
 	dp_pageset_free(&one);
 	return 0;
@@ -234,7 +233,7 @@ bool dp_bitlog_end_sync(struct dp_bitlog *b, struct dp_sync *s)
 		looked += p->armed + p->unarmed;
 		s->reported_pages += p->reported;
 		memset(dirty, 0, sizeof(dirty));
-		dp_pageset_rollup(&b->sync_set, r, dirty);
+		dp_pageset_move(&b->sync_set, r, dirty, &b->new_set);
 		for (i = 0; i < DP_SIZES; i++)
 			s->new_blocks[i] += dirty[i];
 		if (p->armed + p->unarmed) {
@@ -242,8 +241,6 @@ bool dp_bitlog_end_sync(struct dp_bitlog *b, struct dp_sync *s)
 			b->arming[r]++;
 		}
 	}
-	dp_pageset_merge(&b->new_set, &b->sync_set);
-	dp_pageset_clear(&b->sync_set);
 	s->new_pages = s->new_blocks[DP_4K];
 	s->t_ns = b->sync_t;
 	s->initial = (b->manual & 3) == 3 && !s->new_pages && looked && s->reported_pages >= looked;
@@ -265,11 +262,10 @@ void dp_bitlog_end_peek(struct dp_bitlog *b)
 	b->peek_open = false;
 	for (r = 0; r < b->nregions; r++) {
 		memset(dirty, 0, sizeof(dirty));
-		dp_pageset_rollup(&b->peek_set, r, dirty);
+		dp_pageset_move(&b->peek_set, r, dirty, NULL);
 		if (b->peek[r].armed)
 			emit(b, r, &b->peek[r], dirty, true);
 	}
-	dp_pageset_clear(&b->peek_set);
 	memset(b->peek, 0, b->nregions * sizeof(*b->peek));
 }
 

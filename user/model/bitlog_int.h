@@ -45,12 +45,6 @@ struct dp_bitlog {
 	uint32_t nwin, room;
 };
 
-/* Bits set; most words are empty or full, and counting others is a call where the CPU's own count is not assumed. */
-static inline uint64_t dp_ones(uint64_t w)
-{
-	return !w ? 0 : w == ~0ull ? 64 : (uint64_t)__builtin_popcountll(w);
-}
-
 struct slot *dp_bitlog_slot_find(struct dp_bitlog *b, uint32_t key);
 
 #endif

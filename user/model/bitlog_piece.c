@@ -47,21 +47,22 @@ static uint64_t word_at(const struct dp_bitlog_piece *p, uint64_t bit, uint64_t 
 /* Moves *bit on to the next word that has a set bit, and gives it; 0 where there is none before end. */
 static uint64_t next_word(const struct dp_bitlog_piece *p, uint64_t *bit, uint64_t end)
 {
-	uint64_t i, line, left, w;
+	uint64_t i = (*bit - p->first) / 64, stop = p->bits ? (end - p->first + 63) / 64 : 0, line, left;
 
-	while (p->bits && *bit < end) {
-		i = (*bit - p->first) / 64;
+	while (i < stop) {
 		line = i / LINE_WORDS;
 		left = line < 64 ? ~p->empty >> line : 1;
 		if (!(left & 1)) {
-			line = left ? line + (uint64_t)__builtin_ctzll(left) : 64;
-			*bit = p->first + line * LINE_WORDS * 64;
+			i = (left ? line + (uint64_t)__builtin_ctzll(left) : 64) * LINE_WORDS;
 			continue;
 		}
-		w = word_at(p, *bit, end);
-		if (w)
-			return w;
-		*bit += 64;
+		for (; i < (line + 1) * LINE_WORDS && i < stop; i++) {
+			if (!p->bits[i])
+				continue;
+			*bit = p->first + i * 64;
+			/* Only a piece's last word can have bits that do not count, and they are its last. */
+			return word_at(p, *bit, end);
+		}
 	}
 	return 0;
 }

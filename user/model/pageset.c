@@ -65,7 +65,7 @@ static uint64_t add_line(struct dp_pageset *s, size_t word, const uint64_t *src,
 		w = src[i] & ~s->w[word + i];
 		if (w) {
 			s->w[word + i] |= w;
-			fresh += (uint64_t)__builtin_popcountll(w);
+			fresh += dp_ones(w);
 		}
 	}
 	if (fresh)
@@ -103,46 +103,41 @@ uint64_t dp_pageset_merge(struct dp_pageset *dst, const struct dp_pageset *src)
 }
 
 /* Bytes of a word that are not zero: 8 lines are 16M. */
-static unsigned int bytes_set(uint64_t w)
+static uint64_t bytes_set(uint64_t w)
 {
 	w |= w >> 4;
 	w |= w >> 2;
 	w |= w >> 1;
-	return (unsigned int)__builtin_popcountll(w & 0x0101010101010101ull);
+	return (w & 0x0101010101010101ull) * 0x0101010101010101ull >> 56;
 }
 
-/* Groups of 16 bits (64K blocks) that are not zero. */
-static unsigned int groups16(uint64_t w)
+uint64_t dp_pageset_move(struct dp_pageset *s, uint32_t r, uint64_t count[DP_SIZES], struct dp_pageset *dst)
 {
-	w |= w >> 8;
-	w |= w >> 4;
-	w |= w >> 2;
-	w |= w >> 1;
-	return (unsigned int)__builtin_popcountll(w & 0x0001000100010001ull);
-}
-
-void dp_pageset_rollup(const struct dp_pageset *s, uint32_t r, uint64_t count[DP_SIZES])
-{
-	const uint64_t *lines = s->lines + (size_t)r * REGION_LINES, *w;
-	uint64_t any = 0, left;
-	size_t i, k;
+	uint64_t *lines = s->lines + (size_t)r * REGION_LINES, *w, any = 0, left, fresh = 0;
+	size_t i, k, at;
 
 	for (i = 0; i < REGION_LINES; i++) {
 		any |= lines[i];
-		count[DP_2M] += (uint64_t)__builtin_popcountll(lines[i]);
+		count[DP_2M] += dp_ones(lines[i]);
 		count[DP_16M] += bytes_set(lines[i]);
 		for (left = lines[i]; left; left &= left - 1) {
-			w = s->w + (size_t)r * DP_REGION_WORDS +
-			    (i * 64 + (size_t)__builtin_ctzll(left)) * DP_SET_LINE;
+			at = (size_t)r * DP_REGION_WORDS +
+			     (i * 64 + (size_t)__builtin_ctzll(left)) * DP_SET_LINE;
+			w = s->w + at;
+			if (dst)
+				fresh += add_line(dst, at, w, DP_SET_LINE);
 			for (k = 0; k < DP_SET_LINE; k++) {
 				if (!w[k])
 					continue;
-				count[DP_4K] += (uint64_t)__builtin_popcountll(w[k]);
-				count[DP_64K] += groups16(w[k]);
+				count[DP_4K] += dp_ones(w[k]);
+				count[DP_64K] += dp_groups16(w[k]);
+				w[k] = 0;
 			}
 		}
+		lines[i] = 0;
 	}
 	count[DP_1G] += any != 0;
+	return fresh;
 }
 
 void dp_pageset_clear(struct dp_pageset *s)

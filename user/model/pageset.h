@@ -34,8 +34,12 @@ uint64_t dp_pageset_add_words(struct dp_pageset *s, const uint64_t *src, size_t 
 /* Puts all of src in, which is of the same size; returns how many pages were new. */
 uint64_t dp_pageset_merge(struct dp_pageset *dst, const struct dp_pageset *src);
 
-/* Adds to count[] the blocks of each size in which region r has a page. */
-void dp_pageset_rollup(const struct dp_pageset *s, uint32_t r, uint64_t count[DP_SIZES]);
+/*
+ * Takes region r out of a set: adds to count[] the blocks of each size in which it has a page, and moves its pages to dst, a
+ * set for as many regions, unless that is NULL. Returns how many pages were new there. One pass: the lines of a large
+ * set are seldom in a cache.
+ */
+uint64_t dp_pageset_move(struct dp_pageset *s, uint32_t r, uint64_t count[DP_SIZES], struct dp_pageset *dst);
 
 /* Empties it. */
 void dp_pageset_clear(struct dp_pageset *s);

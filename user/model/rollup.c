@@ -34,7 +34,7 @@ uint64_t dp_popcount(const uint64_t *bits, size_t nwords)
 		if (!(i % RUN) && i + RUN <= nwords && none(bits + i))
 			i += RUN - 1;
 		else if (bits[i])
-			n += (uint64_t)__builtin_popcountll(bits[i]);
+			n += dp_ones(bits[i]);
 	}
 	return n;
 }
@@ -67,20 +67,10 @@ uint64_t dp_bits_merge(uint64_t *dst, const uint64_t *src, size_t nwords)
 		w = src[i] ? src[i] & ~dst[i] : 0;
 		if (w) {
 			dst[i] |= w;
-			fresh += (uint64_t)__builtin_popcountll(w);
+			fresh += dp_ones(w);
 		}
 	}
 	return fresh;
-}
-
-/* Groups of 16 bits (64K blocks) of a word that are not zero. */
-static unsigned int groups16(uint64_t w)
-{
-	w |= w >> 8;
-	w |= w >> 4;
-	w |= w >> 2;
-	w |= w >> 1;
-	return (unsigned int)__builtin_popcountll(w & 0x0001000100010001ull);
 }
 
 void dp_rollup(const uint64_t *bits, size_t nwords, uint64_t count[DP_SIZES])
@@ -94,8 +84,8 @@ void dp_rollup(const uint64_t *bits, size_t nwords, uint64_t count[DP_SIZES])
 		if (!(i % RUN) && i + RUN <= nwords && none(bits + i)) {
 			i += RUN - 1; /* the last word of its 2M: the ends of blocks below are met */
 		} else if (w) {
-			count[DP_4K] += (uint64_t)__builtin_popcountll(w);
-			count[DP_64K] += groups16(w);
+			count[DP_4K] += dp_ones(w);
+			count[DP_64K] += dp_groups16(w);
 			any2m = 1;
 		}
 		if ((i & 7) == 7) { /* 8 words = 512 pages = 2M */

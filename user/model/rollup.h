@@ -14,6 +14,24 @@
 
 #define DP_REGION_WORDS ((1u << DP_REGION_SHIFT) / 64)
 
+/* Bits set. Inline, as it is asked for each word, and the CPU's own count is not assumed. */
+static inline uint64_t dp_ones(uint64_t w)
+{
+	w -= w >> 1 & 0x5555555555555555ull;
+	w = (w & 0x3333333333333333ull) + (w >> 2 & 0x3333333333333333ull);
+	return ((w + (w >> 4)) & 0x0f0f0f0f0f0f0f0full) * 0x0101010101010101ull >> 56;
+}
+
+/* Groups of 16 bits (64K blocks) of a word that are not zero. */
+static inline uint64_t dp_groups16(uint64_t w)
+{
+	w |= w >> 8;
+	w |= w >> 4;
+	w |= w >> 2;
+	w |= w >> 1;
+	return (w & 0x0001000100010001ull) * 0x0001000100010001ull >> 48;
+}
+
 /* Adds to count[] the blocks of each size with at least one bit set; nwords is a multiple of DP_REGION_WORDS. */
 void dp_rollup(const uint64_t *bits, size_t nwords, uint64_t count[DP_SIZES]);
 

@@ -275,29 +275,27 @@ static int poll_once(struct dp_watch *w)
 	return 0;
 }
 
-/* What is dirty in the interval, by size and by region. */
-static void count_pages(struct dp_watch *w, const struct dp_pageset *pages, struct dp_snapshot *s)
+/* What is dirty in the interval, by size and by region; the next one begins with none. */
+static void count_pages(struct dp_watch *w, struct dp_pageset *pages, struct dp_snapshot *s)
 {
 	uint64_t before;
 	uint32_t r;
 
 	if (!pages->nwords || !w->region_new)
 		return;
+	dp_watch_granule_seen(w, pages);
 	for (r = 0; r < w->layout.nregions; r++) {
 		before = s->new_blocks[DP_4K];
-		dp_pageset_rollup(pages, r, s->new_blocks);
+		w->seen_pages += dp_pageset_move(pages, r, s->new_blocks, &w->seen);
 		w->region_new[r] = s->new_blocks[DP_4K] - before;
 	}
-	w->seen_pages += dp_pageset_merge(&w->seen, pages);
-	dp_watch_granule_seen(w, pages);
 }
 
 /* Closes the interval and describes it. */
 static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reason)
 {
 	struct dp_snapshot *s = &w->snap;
-	const struct dp_pageset *pages =
-		w->harvest && w->bitlog ? dp_bitlog_new_pages(w->bitlog) : &w->iv.pages;
+	struct dp_pageset *pages = w->harvest && w->bitlog ? dp_bitlog_new_pages(w->bitlog) : &w->iv.pages;
 	struct timespec wall;
 
 	if (w->events)
@@ -346,9 +344,6 @@ static void next_interval(struct dp_watch *w)
 	w->iv.t0 = w->snap.t1_ns;
 	w->iv.ages.n = w->iv.exposures.n = w->iv.windows.n = w->iv.syncs.n = 0;
 	w->iv.pushes = w->iv.repeated = w->iv.unknown = w->iv.lost = w->iv.logged_ns = 0;
-	dp_pageset_clear(&w->iv.pages);
-	if (w->bitlog)
-		dp_pageset_clear(dp_bitlog_new_pages(w->bitlog));
 	if (w->iv.vcpu_events)
 		memset(w->iv.vcpu_events, 0, DP_MAX_STAT_VCPUS * sizeof(uint64_t));
 }
