@@ -13,8 +13,8 @@
 #include "cli/log.h"
 #include "model/rollup.h"
 
-#define DRAIN_MIN_NS 1000000ull
-#define DRAIN_MAX_NS 16000000ull
+#define DRAIN_MIN_NS 1500000ull
+#define DRAIN_MAX_NS 32000000ull
 
 static uint64_t mono_ns(void)
 {
@@ -212,7 +212,7 @@ static uint64_t drain_gap(const struct dp_events *r, uint64_t now)
 {
 	uint32_t most = __atomic_load_n(&r->skel->bss->drained, __ATOMIC_RELAXED);
 	uint64_t opened = r->base + ((uint64_t)r->skel->bss->anchors[0].stamp << DP_STAMP_SHIFT);
-	uint64_t gap = now > opened ? (now - opened) / 16 : 0, busy = r->gap_ns;
+	uint64_t gap = now > opened ? (now - opened) / 8 : 0, busy = r->gap_ns;
 
 	if (most > r->ring_entries / 8)
 		busy = busy / 2;
