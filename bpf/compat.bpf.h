@@ -154,4 +154,14 @@ static __always_inline u32 kvm_power_mmu(struct kvm *kvm)
 	return BPF_CORE_READ(kvm, arch.radix) ? DP_VM_RADIX : DP_VM_HASH;
 }
 
+/* e6f2dd0f8067 ("bpf: Add bpf_loop helper", 5.17); before, the verifier walks through every turn of a loop. */
+enum bpf_func_id___loop {
+	BPF_FUNC_loop___loop = 181,
+};
+
+static __always_inline bool kernel_has_loop(void)
+{
+	return bpf_core_enum_value_exists(enum bpf_func_id___loop, BPF_FUNC_loop___loop);
+}
+
 #endif

@@ -309,12 +309,28 @@ __attribute__((noinline)) int list_left(u64 gfn_addr)
 	return 0;
 }
 
-static __always_inline void list_all_left(const struct ring_view *v, u32 to)
+static long list_next_left(u32 i, void *data)
 {
-	u32 i;
+	const struct ring_view *v = data;
 
-	for (i = 0; i < DP_LEFT_MAX && (s32)(to - v->reset - i) > 0; i++)
-		list_left(v->gfns + (u64)((v->reset + i) & (v->size - 1)) * sizeof(struct kvm_dirty_gfn));
+	list_left(v->gfns + (u64)((v->reset + i) & (v->size - 1)) * sizeof(struct kvm_dirty_gfn));
+	return 0;
+}
+
+static __always_inline void list_all_left(struct ring_view *v, u32 to)
+{
+	u32 n = to - v->reset, i;
+
+	if ((s32)n <= 0)
+		return;
+	if (n > DP_LEFT_MAX)
+		n = DP_LEFT_MAX;
+	if (kernel_has_loop()) {
+		bpf_loop(n, list_next_left, v, 0);
+		return;
+	}
+	for (i = 0; i < DP_LEFT_MAX && i < n; i++)
+		list_next_left(i, v);
 }
 
 /* The sync's bits end here, if another set is free. */
