@@ -358,7 +358,7 @@ static __always_inline bool is_vcpu(u32 tid)
 }
 
 /* Counts what has been harvested, and goes on with the set that is written now. */
-static __always_inline void drain_reset(struct kvm_dirty_ring *ring, const struct ring_view *v,
+static __always_inline void drain_reset(struct kvm_dirty_ring *ring, struct ring_view *v,
 					struct dp_ring_state *rs, u64 now)
 {
 	u64 cur = 0;

@@ -41,6 +41,12 @@ def cpu_seconds(pid):
         return (int(fields[11]) + int(fields[12])) / TICK
 
 
+def user_seconds(pid):
+    """User time of a process so far: by clock ticks, so it needs some seconds to mean much."""
+    with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+        return int(f.read().rsplit(")", 1)[1].split()[11]) / TICK
+
+
 def map_bytes(pid):
     """What the kernel charges for the BPF maps that a process holds."""
     total, seen = 0, set()
@@ -77,6 +83,7 @@ class Watch:
     """A watcher's costs during one run of a guest."""
 
     cpu: float = 0        # seconds of CPU
+    user: float = 0       # of it in user space
     wall: float = 0       # over this time
     own: int = 0          # resident bytes, most that was seen
     maps: int = 0         # bytes of BPF maps
@@ -92,7 +99,7 @@ class Watcher:
         self.watch = Watch()
         self.proc = subprocess.Popen(argv, stdout=open(out, "wb"), stderr=subprocess.DEVNULL,
                                      stdin=subprocess.DEVNULL)
-        self.at = self.cpu0 = 0
+        self.at = self.cpu0 = self.user0 = 0
 
     def ready(self):
         """Blocks until it is attached."""
@@ -104,10 +111,11 @@ class Watcher:
         if self.proc.poll() is not None:
             return
         if not self.at:
-            self.at, self.cpu0 = time.monotonic(), cpu_seconds(pid)
+            self.at, self.cpu0, self.user0 = time.monotonic(), cpu_seconds(pid), user_seconds(pid)
         w.own = max(w.own, own_bytes(pid))
         w.maps = max(w.maps, map_bytes(pid))
         w.cpu = cpu_seconds(pid) - self.cpu0
+        w.user = user_seconds(pid) - self.user0
         w.wall = time.monotonic() - self.at
 
     def stop(self):
