@@ -147,9 +147,10 @@ static __always_inline u32 kvm_vcpu_tid(struct kvm_vcpu *vcpu)
  */
 static __always_inline u32 kvm_power_mmu(struct kvm *kvm)
 {
-	if (!bpf_core_field_exists(kvm->arch.kvm_ops) || !bpf_core_field_exists(kvm->arch.radix))
+	if (!bpf_core_field_exists(kvm->arch.lpcr) || !bpf_core_field_exists(kvm->arch.radix))
 		return 0;
-	if (!BPF_CORE_READ(kvm, arch.kvm_ops, is_hv_enabled))
+	/* Only HV gives its guests an LPCR. */
+	if (!BPF_CORE_READ(kvm, arch.lpcr))
 		return 0;
 	return BPF_CORE_READ(kvm, arch.radix) ? DP_VM_RADIX : DP_VM_HASH;
 }

@@ -160,13 +160,9 @@ struct kvm_memslots {
 	int node_idx;
 };
 
-struct kvmppc_ops {
-	bool is_hv_enabled;
-};
-
 /* POWER's; elsewhere these fields do not exist. */
 struct kvm_arch {
-	struct kvmppc_ops *kvm_ops;
+	unsigned long lpcr;
 	u8 radix;
 };
 
