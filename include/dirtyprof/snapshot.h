@@ -228,7 +228,7 @@ struct dp_changes {
 	uint64_t read_bytes;	    /* read from the VM's memory */
 	uint64_t windows;	    /* between two syncs, compared */
 	uint64_t window_ns;	    /* their length in all */
-	uint64_t lag_ns;	    /* from a window's end until it had been read, in all */
+	uint64_t lag_ns;	    /* from a window's end until a granule was read, in all */
 	uint64_t compared;	    /* granules, one for each window in which it was compared */
 	uint64_t failed;	    /* granules that could not be read */
 	struct dp_change_sum again; /* granules that had been dirty in an earlier window */

@@ -172,7 +172,7 @@ int log_report(struct vmm *v, struct report *r)
 	r->entries = v->entries;
 	v->entries = 0;
 	pthread_mutex_unlock(&v->log_lock);
-	r->written = truth__take(&v->truth);
+	r->written = truth__take(&v->truth, &v->opt.pattern, &r->changed);
 	if (v->opt.lockstep)
 		pthread_rwlock_unlock(&v->gate);
 	return err;

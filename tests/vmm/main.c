@@ -33,6 +33,7 @@ static const char usage_text[] =
 	"  --backing anon | thp | hugetlb:SIZE       SIZE: 2M, 16M, 1G, of those that the host has\n"
 	"  --mmu radix | hash     POWER: the guest's (the host's)\n"
 	"  --cold                 do not touch the pattern's pages beforehand\n"
+	"  --same PERCENT         so many of the pages are written with what they hold (0; the pattern silent: 100)\n"
 	"  --seed N\n"
 	"  --wait-file PATH       begin when this file exists; --wait-seconds S at most (30)\n"
 	"Events go to stdout, a JSON object a line: ready, log, churn, sync, end.\n";
@@ -59,6 +60,7 @@ enum {
 	O_BATCH_WRITES,
 	O_BACKING,
 	O_MMU,
+	O_SAME,
 	O_SEED,
 	O_WAIT,
 	O_WAIT_S,
@@ -87,6 +89,7 @@ static const struct option longopts[] = {
 	{ "batch-writes", 1, NULL, O_BATCH_WRITES },
 	{ "backing", 1, NULL, O_BACKING },
 	{ "mmu", 1, NULL, O_MMU },
+	{ "same", 1, NULL, O_SAME },
 	{ "seed", 1, NULL, O_SEED },
 	{ "wait-file", 1, NULL, O_WAIT },
 	{ "wait-seconds", 1, NULL, O_WAIT_S },
@@ -241,6 +244,8 @@ static bool parse_option(struct options *o, int c, const char *arg, bool *cyclic
 		return parse_backing(o, arg);
 	case O_MMU:
 		return parse_mmu(o, arg);
+	case O_SAME:
+		return parse_u32(arg, 0, 100, &o->pattern.same);
 	case O_SEED:
 		return parse_number(arg, UINT64_MAX, &o->pattern.seed);
 	case O_WAIT:

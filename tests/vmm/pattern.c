@@ -39,7 +39,7 @@ int pattern__parse(struct pattern_spec *p, const char *text)
 		if (strlen(kinds[k].name) != len || strncmp(kinds[k].name, text, len))
 			continue;
 		p->nsets = kinds[k].nsets;
-		p->silent = kinds[k].silent;
+		p->same = kinds[k].silent ? 100 : p->same;
 		text += len;
 		for (uint32_t s = 0; s < p->nsets; s++) {
 			struct set_spec *set = &p->set[s];
@@ -65,6 +65,11 @@ uint64_t pattern__pages(const struct pattern_spec *p)
 	for (uint32_t s = 0; s < p->nsets; s++)
 		n += p->set[s].npages;
 	return n;
+}
+
+bool pattern__same(const struct pattern_spec *p, uint64_t page)
+{
+	return page % 100 < p->same;
 }
 
 /* splitmix64: any seed is a good one */
@@ -169,11 +174,17 @@ void truth__add(struct truth *t, const uint64_t *index, uint32_t n)
 	}
 }
 
-uint64_t truth__take(struct truth *t)
+uint64_t truth__take(struct truth *t, const struct pattern_spec *p, uint64_t *changed)
 {
 	uint64_t n = 0;
 
-	for (uint64_t w = 0; w <= t->npages / 64; w++)
-		n += (uint64_t)__builtin_popcountll(__atomic_exchange_n(&t->since[w], 0, __ATOMIC_RELAXED));
+	*changed = 0;
+	for (uint64_t w = 0; w <= t->npages / 64; w++) {
+		uint64_t bits = __atomic_exchange_n(&t->since[w], 0, __ATOMIC_RELAXED);
+
+		n += (uint64_t)__builtin_popcountll(bits);
+		for (; bits; bits &= bits - 1)
+			*changed += !pattern__same(p, w * 64 + (uint64_t)__builtin_ctzll(bits));
+	}
 	return n;
 }

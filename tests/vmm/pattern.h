@@ -17,7 +17,8 @@ struct set_spec {
 struct pattern_spec {
 	uint32_t nsets;
 	struct set_spec set[MAX_SETS];
-	bool silent; /* always the same value */
+	uint32_t
+		same; /* of every 100 pages in a row, the first so many always get the value that they have */
 	uint64_t seed;
 };
 
@@ -45,6 +46,8 @@ struct truth {
 int pattern__parse(struct pattern_spec *p, const char *text);
 uint64_t pattern__pages(const struct pattern_spec *p);
 
+bool pattern__same(const struct pattern_spec *p, uint64_t page);
+
 /* The share of vCPU k of n. */
 void pattern__init(struct pattern *p, const struct pattern_spec *spec, uint32_t k, uint32_t n);
 
@@ -57,6 +60,7 @@ uint32_t pattern__due(struct pattern *p, uint64_t t_ns, uint64_t *index, uint32_
 int truth__init(struct truth *t, uint64_t npages); /* 0 or -ENOMEM */
 void truth__free(struct truth *t);
 void truth__add(struct truth *t, const uint64_t *index, uint32_t n); /* thread-safe */
-uint64_t truth__take(struct truth *t); /* distinct pages since the last take; exact if no batch runs */
+/* Distinct pages since the last take, and how many of them got another value; exact if no batch runs. */
+uint64_t truth__take(struct truth *t, const struct pattern_spec *p, uint64_t *changed);
 
 #endif

@@ -73,12 +73,43 @@ static int run_batch(struct vcpu *c)
 	}
 }
 
+/* Pages of a batch that keep the value that the VMM gave them beforehand come first. Returns how many they are. */
+static uint32_t same_first(const struct pattern_spec *p, uint64_t *index, uint32_t n)
+{
+	uint32_t i, k = 0;
+
+	for (i = 0; p->same && i < n; i++) {
+		uint64_t page = index[i];
+
+		if (!pattern__same(p, page))
+			continue;
+		index[i] = index[k];
+		index[k++] = page;
+	}
+	return k;
+}
+
+static int write_batch(struct vcpu *c, const uint64_t *index, uint32_t n, uint32_t value)
+{
+	int err;
+
+	if (!n)
+		return 1;
+	arch_put_batch(c, index, n, value);
+	err = run_batch(c);
+	if (err == 1) {
+		truth__add(&c->vmm->truth, index, n);
+		c->writes += n;
+	}
+	return err;
+}
+
 /* Writes all that is due; a paced guest that has nothing to do sleeps until the next tick. */
 static int vcpu_step(struct vcpu *c, uint64_t *tick, uint32_t *value)
 {
 	struct vmm *v = c->vmm;
 	uint64_t index[BATCH_MAX], now, due = v->start_ns + *tick * v->opt.batch_us * 1000ull;
-	uint32_t n;
+	uint32_t n, same;
 	int err;
 
 	if (c->pattern.paced) {
@@ -93,15 +124,12 @@ static int vcpu_step(struct vcpu *c, uint64_t *tick, uint32_t *value)
 		++*tick;
 	if (!n)
 		return 0;
-	if (!v->opt.pattern.silent)
-		++*value;
+	++*value;
+	same = same_first(&v->opt.pattern, index, n);
 	pthread_rwlock_rdlock(&v->gate);
-	arch_put_batch(c, index, n, *value);
-	err = run_batch(c);
-	if (err == 1) {
-		truth__add(&v->truth, index, n);
-		c->writes += n;
-	}
+	err = write_batch(c, index, same, TOUCHED);
+	if (err == 1)
+		err = write_batch(c, index + same, n - same, *value);
 	pthread_rwlock_unlock(&v->gate);
 	return err < 0 ? err : 0;
 }
@@ -191,9 +219,10 @@ static int do_sync(struct vmm *v, uint32_t seq, bool last)
 
 	printf("{\"event\":\"sync\",\"seq\":%u,\"t\":%.6f,\"mono_ns\":%" PRIu64 ",\"took_us\":%" PRIu64
 	       ",\"logging\":%s,\"initial\":%s,\"last\":%s,\"dirty\":%" PRIu64 ",\"written\":%" PRIu64
-	       ",\"entries\":%" PRIu64,
+	       ",\"changed\":%" PRIu64 ",\"entries\":%" PRIu64,
 	       seq, since_start(v, r.t_ns), r.t_ns, r.took_ns / 1000, v->logging ? "true" : "false",
-	       r.initial ? "true" : "false", last ? "true" : "false", r.dirty, r.written, r.entries);
+	       r.initial ? "true" : "false", last ? "true" : "false", r.dirty, r.written, r.changed,
+	       r.entries);
 	printf(",\"blocks\":{\"64K\":%" PRIu64 ",\"2M\":%" PRIu64 ",\"16M\":%" PRIu64 ",\"1G\":%" PRIu64 "}",
 	       r.blocks[0], r.blocks[1], r.blocks[2], r.blocks[3]);
 	printf(",\"by_slot\":[");

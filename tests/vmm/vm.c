@@ -67,7 +67,7 @@ static void touch_pattern(struct vmm *v)
 	uint64_t pages = pattern__pages(&v->opt.pattern);
 
 	for (uint64_t i = 0; i < pages; i++)
-		v->ram[v->opt.offset + i * v->opt.stride] = 1;
+		v->ram[v->opt.offset + i * v->opt.stride] = TOUCHED;
 }
 
 int vm_set_slot(struct vmm *v, const struct slot *s, bool log, bool delete)

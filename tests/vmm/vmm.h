@@ -34,6 +34,7 @@
  * never run again.
  */
 #define BATCH_EMULATED_RING 60
+#define TOUCHED		    1 /* the value of a page of the pattern before the guest writes to it */
 #define CLEAR_CHUNK	    (1ull << 18) /* pages a CLEAR covers at most, QEMU's 1 GiB */
 #define SLOT_ALT_ID	    256		 /* a churned slot alternates between id i and i + this */
 #define SLOT_PRIVATE_ID	    500		 /* the guest's own code and work list: never logs */
@@ -128,6 +129,7 @@ struct report {
 	uint64_t blocks[4]; /* the same as blocks of 64K, 2M, 16M, 1G of guest-physical memory */
 	uint64_t entries;   /* ring entries collected */
 	uint64_t written;   /* distinct pages the guest was told to write */
+	uint64_t changed;   /* of them, those that got another value */
 	uint64_t by_slot[MAX_SLOTS];
 	bool initial;
 };

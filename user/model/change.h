@@ -57,7 +57,7 @@ void dp_change_got(struct dp_change *c, uint32_t granule, const uint64_t *hash);
 
 /*
  * The window is done with; planned granules that were not read are left out of the sample from now on. lag_ns: from the
- * window's end until all was read.
+ * window's end until a granule was read, a mean.
  */
 void dp_change_end(struct dp_change *c, uint64_t window_ns, uint64_t lag_ns);
 

@@ -5,6 +5,7 @@
  * are joined until it does.
  */
 #include <errno.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -214,7 +215,7 @@ static int end_window(struct dp_watch *w, uint64_t t)
 	struct dp_watch_change *x = w->change;
 	size_t may = room(x), batch = BATCH_PAGES >> x->shift, n, i, k;
 	const uint32_t *plan;
-	uint64_t now;
+	double lag = 0;
 	bool all;
 	int err = 0;
 
@@ -225,9 +226,9 @@ static int end_window(struct dp_watch *w, uint64_t t)
 	for (i = 0; i < n && !err; i += k) {
 		k = n - i < batch ? n - i : batch;
 		err = read_granules(w, plan + i, k);
+		lag += (double)k * fmax(0, (double)(dp_mono_ns() - w->base_ns) - (double)t);
 	}
-	now = dp_mono_ns() - w->base_ns;
-	dp_change_end(x->design, x->began ? t - x->began : 0, now > t ? now - t : 0);
+	dp_change_end(x->design, x->began ? t - x->began : 0, n ? (uint64_t)(lag / (double)n) : 0);
 	x->began = t;
 	x->off_ns = 0;
 	return err ? err : read_ahead(w, may - n);
