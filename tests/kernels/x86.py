@@ -5,6 +5,7 @@ import os
 
 import boot
 import entries
+import migrate
 
 ARCH, MMU = "x86_64", "npt"
 FLAVOUR = "cloud-amd64"  # the smallest
@@ -15,6 +16,15 @@ PAGES = 1009  # prime
 # How the VM logs, and whether the test VMM's guest is a 64-bit or a 32-bit one
 MODES = ("ring:4096", "bitmap", "manual@emulated", "manual-init")
 CONF = {"MODES": " ".join(MODES), "P": PAGES, "RUN_S": 2, "SYNC_MS": 400, "SETTLE_S": 100, "VMM_ARGS": ""}
+
+HOPS = ("tcp", "unix")
+# Firmware that reaches the guest at once; a guest that rewrites some of the 48 MiB that it filled.
+SHARE = "/usr/share/qemu"
+FIRMWARE = [f"{SHARE}/{f}" for f in ("qboot.rom", "kvmvapic.bin", "multiboot.bin", "multiboot_dma.bin", "linuxboot_dma.bin")]
+MIGRATE = {"QEMU": f"/usr/bin/qemu-system-x86_64 -L {SHARE} -bios {SHARE}/qboot.rom -accel kvm -m 96 -nodefaults "
+                   "-no-user-config -display none -vga none -kernel /dpguest.elf "
+                   f"-append dp=rounds:{PAGES}:5000,fill=48",
+           "START_S": 90, "LIMIT_MS": 800, "BANDWIDTH": 16 << 20, "END_S": 90, "SETTLE_S": 100, "HOPS": " ".join(HOPS)}
 
 
 def built(name):
@@ -40,6 +50,20 @@ def _modes(store, machine, kernel, series):
                          promises=tuple((m, "taken by itself") for m in MODES), cost=100)
 
 
+def _migrate(store, tree, kernel, series):
+    def image():
+        i = entries.base_image(store, "amd64", kernel, ["kvm_amd"], "migrate.sh", MIGRATE)
+        _fill(i)
+        i.chroot("/qemu", tree, ["/usr/bin/qemu-system-x86_64"], FIRMWARE)
+        i.copy("/qemu/dpguest.elf", built("tests/dpguest.elf"))
+        return i
+
+    def judge(entry, run):
+        return migrate.judge(entry, run, HOPS) + entries.complaint_rows(entry, run)
+    return entries.Entry(f"x86-{series}-qemu", kernel, series, ARCH, MMU, boot.x86(tree, smp=2, mem=1536, timeout=400), image,
+                         judge, "mitigations=off", promises=tuple((f"QEMU, {h}", "migration") for h in HOPS), cost=80)
+
+
 def plan(store):
     """(entries, rows for what cannot be had)"""
     out, rows, seen = [], [], set()
@@ -59,4 +83,5 @@ def plan(store):
             continue
         seen.add(series)
         out.append(_modes(store, machine, kernel, series))
+        out.append(_migrate(store, tree, kernel, series))
     return out, rows
