@@ -71,6 +71,7 @@ struct dp_watch {
 	bool idle;	   /* harvest: the guest has not been seen to run yet */
 	bool sync_partial; /* the latest GET has pieces still to come */
 	uint64_t next_peek, peek_armed, harvest_lost;
+	uint64_t peek_free;		/* looking may cost again from then on */
 	uint64_t chunk[DP_CHUNK_WORDS]; /* a piece's bits, unpacked */
 	uint32_t log_tids[16];		/* threads that took or re-armed the log */
 	uint32_t nlog_tids, next_log_tid;

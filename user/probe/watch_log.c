@@ -10,6 +10,7 @@
 #define PARTIAL_GAP_NS	 1000000000ull /* a GET's last piece was lost */
 #define PEEK_FIRST_NS	 10000000ull
 #define PEEK_LONGEST_NS	 64000000000ull
+#define PEEK_SHARE	 200 /* of the time, one part is for looking */
 
 void dp_watch_note_tid(struct dp_watch *w, uint32_t tid)
 {
@@ -294,7 +295,7 @@ static void first_run(struct dp_watch *w, uint64_t now)
 /*
  * Between two syncs KVM's own bitmap shows how many pages have been dirtied since they were re-armed. It
  * is looked at after 10, 14, 20, 28 ... ms, so that the curve has points at every scale, and never
- * more than 1/50 of the time is spent on it.
+ * more than 1/200 of the time is spent on it, over all armings: where looks are dear, each arming has others of them.
  */
 void dp_watch_peek(struct dp_watch *w)
 {
@@ -307,7 +308,7 @@ void dp_watch_peek(struct dp_watch *w)
 		return;
 	if (armed > w->peek_armed + PEEK_FIRST_NS / 2) {
 		w->peek_armed = armed;
-		w->next_peek = armed + PEEK_FIRST_NS;
+		w->next_peek = armed + PEEK_FIRST_NS > w->peek_free ? armed + PEEK_FIRST_NS : w->peek_free;
 	}
 	if (now < w->next_peek)
 		return;
@@ -322,8 +323,9 @@ void dp_watch_peek(struct dp_watch *w)
 	age = now > w->peek_armed ? now - w->peek_armed : 0;
 	/* The next one at sqrt(2) times this age. */
 	w->next_peek = now + age * 41 / 100;
-	if (w->next_peek < now + took * 50)
-		w->next_peek = now + took * 50;
+	w->peek_free = now + took * PEEK_SHARE;
+	if (w->next_peek < w->peek_free)
+		w->next_peek = w->peek_free;
 	if (age > PEEK_LONGEST_NS)
 		w->next_peek = now + PEEK_LONGEST_NS;
 }
