@@ -6,12 +6,14 @@
  * short record. Between two syncs
  * the loader can also look at KVM's own bitmap (vm_peek): that hooks nothing and changes nothing.
  *
- * Only the system call's exit is hooked: its arguments are still in the saved registers then.
+ * Only the return is hooked: of kvm_vm_ioctl() where functions can be, else of system calls, whose arguments are still in
+ * the saved registers then.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_tracing.h>
+#include "compat.bpf.h"
 #include "shared.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
@@ -41,12 +43,20 @@ struct {
 	__uint(max_entries, 1 << 18);
 } chunks SEC(".maps");
 
+struct copy {
+	u64 src;	/* of the chunk that begins at first */
+	u64 first, end; /* host pages still to copy */
+	u64 now;
+	u32 type, slot, tid;
+};
+
 /*
- * Where a chunk is packed, and what changes with the data: values on the stack a verifier would follow through each
- * combination of empty lines. An entry a kind of call: a look can interrupt another call's copying on the same CPU, the
- * same program cannot.
+ * A call under way, and where its chunks are packed. In a map, of whose contents a verifier assumes nothing: values on the
+ * stack it would follow through each combination of empty lines. An entry a kind of call: a look can interrupt another
+ * call's copying on the same CPU, the same program cannot (the kernel then leaves it out, and counts that).
  */
 struct scratch {
+	struct copy c;
 	struct dp_hv_piece piece;
 	u64 used;    /* lines kept */
 	u64 empty;   /* host pages just before the next chunk: no bit is set, and no record tells so yet */
@@ -77,14 +87,6 @@ struct clear_arg {
 	u64 bitmap;
 };
 
-struct copy {
-	u64 src;
-	u64 first, end; /* host pages still to copy */
-	u64 now;
-	u32 type, slot, tid;
-	bool kernel;
-};
-
 static __always_inline u64 pages_of(u32 slot)
 {
 	u32 key = (slot >> 16) * targ_slot_ids + (slot & 0xffff);
@@ -94,8 +96,10 @@ static __always_inline u64 pages_of(u32 slot)
 }
 
 /* Whether the reader must be woken: at a call's end, or so that the ring need not hold a huge slot at once. */
-static __always_inline bool must_wake(const struct copy *c, struct scratch *s, bool last)
+static __always_inline bool must_wake(struct scratch *s, bool last)
 {
+	const struct copy *c = &s->c;
+
 	if (c->type == DP_HV_PEEK)
 		return false; /* the one who looks reads next */
 	if (last && (c->type == DP_HV_GET || c->now > woken_ns + WAKE_NS))
@@ -105,8 +109,9 @@ static __always_inline bool must_wake(const struct copy *c, struct scratch *s, b
 }
 
 /* A record of the piece whose first, npages and lines are set, with the lines that s has kept. */
-static __noinline int put(struct copy *c, struct scratch *s, bool last)
+static __noinline int put(struct scratch *s, bool last)
 {
+	const struct copy *c = &s->c;
 	struct dp_hv_rec *rec = &s->piece.rec;
 	u64 bytes = sizeof(*rec) + s->used * DP_LINE_WORDS * 8, flags = BPF_RB_NO_WAKEUP;
 
@@ -117,7 +122,7 @@ static __noinline int put(struct copy *c, struct scratch *s, bool last)
 	rec->t_ns = c->now;
 	rec->slot = c->slot;
 	rec->tid = c->tid;
-	if (must_wake(c, s, last)) {
+	if (must_wake(s, last)) {
 		flags = BPF_RB_FORCE_WAKEUP;
 		woken_ns = c->now;
 	}
@@ -127,36 +132,43 @@ static __noinline int put(struct copy *c, struct scratch *s, bool last)
 }
 
 /* What was empty up to the next chunk, as a record of its own. Leaves the chunk's packed lines alone. */
-static __always_inline void put_empty(struct copy *c, struct scratch *s, bool last)
+static __always_inline void put_empty(struct scratch *s, bool last)
 {
 	struct dp_hv_rec *rec = &s->piece.rec;
 	u64 lines = rec->lines, used = s->used;
 
 	if (!s->empty)
 		return;
-	rec->first = c->first - s->empty;
+	rec->first = s->c.first - s->empty;
 	rec->npages = s->empty;
 	rec->lines = s->used = s->empty = 0;
-	put(c, s, last);
+	put(s, last);
 	rec->lines = lines;
 	s->used = used;
 }
 
-/* Moves the lines that are not empty to the front. */
-static __always_inline void pack(struct scratch *s, u32 nlines)
+/* 1 where v is not 0, else 0, without a branch: a verifier would follow 2^64 ways through the lines below. */
+static __always_inline u64 is_set(u64 v)
 {
-	volatile u64 *lines = &s->piece.rec.lines, *used = &s->used;
+	u64 r = v | (0 - v);
+
+	asm volatile("" : "+r"(r));
+	return r >> 63;
+}
+
+/* Moves the lines that are not empty to the front. */
+static __always_inline void pack(struct scratch *s, u64 nlines)
+{
+	u64 lines = 0, used = 0;
 	u32 i;
 
-	*lines = 0;
-	*used = 0;
-	for (i = 0; i < DP_CHUNK_LINES && i < nlines; i++) {
+	for (i = 0; i < DP_CHUNK_LINES; i++) {
 		const u64 *from = &s->piece.bits.w[i * DP_LINE_WORDS];
-		u64 *to;
+		u64 *to = &s->piece.bits.w[(used & (DP_CHUNK_LINES - 1)) * DP_LINE_WORDS];
+		u64 any = from[0] | from[1] | from[2] | from[3] | from[4] | from[5] | from[6] | from[7], keep;
 
-		if (!(from[0] | from[1] | from[2] | from[3] | from[4] | from[5] | from[6] | from[7]))
-			continue;
-		to = &s->piece.bits.w[(*used & (DP_CHUNK_LINES - 1)) * DP_LINE_WORDS];
+		/* i - nlines is negative up to the last line; what lies behind it is an older chunk's */
+		keep = is_set(any) & ((u64)i - nlines) >> 63;
 		to[0] = from[0];
 		to[1] = from[1];
 		to[2] = from[2];
@@ -165,13 +177,15 @@ static __always_inline void pack(struct scratch *s, u32 nlines)
 		to[5] = from[5];
 		to[6] = from[6];
 		to[7] = from[7];
-		*lines |= 1ull << i;
-		*used += 1;
+		lines |= keep << i;
+		used += keep;
 	}
+	s->piece.rec.lines = lines;
+	s->used = used;
 }
 
 /* A chunk's bits into the scratch; the rest of its last line is zero. */
-static __always_inline int read_bits(struct copy *c, struct scratch *s, u64 bytes)
+static __always_inline int read_bits(struct scratch *s, u64 bytes)
 {
 	u64 at = bytes / 8 & ~(u64)(DP_LINE_WORDS - 1);
 
@@ -180,95 +194,126 @@ static __always_inline int read_bits(struct copy *c, struct scratch *s, u64 byte
 	if (at < DP_CHUNK_WORDS)
 		__builtin_memset(&s->piece.bits.w[at & (DP_CHUNK_WORDS - DP_LINE_WORDS)], 0,
 				 DP_LINE_WORDS * 8);
-	return c->kernel ? bpf_probe_read_kernel(&s->piece.bits, bytes, (void *)c->src)
-			 : bpf_probe_read_user(&s->piece.bits, bytes, (void *)c->src);
+	return s->c.type == DP_HV_PEEK ? bpf_probe_read_kernel(&s->piece.bits, bytes, (void *)s->c.src)
+				       : bpf_probe_read_user(&s->piece.bits, bytes, (void *)s->c.src);
 }
 
-static long copy_chunk(u32 i, void *data)
+/*
+ * The next chunk of the call of this type. 1: that was the last one. Not static: the verifier then looks at it once, not
+ * once a turn of the loops below, which therefore need no bpf_loop() (Linux 5.17).
+ */
+__attribute__((noinline)) int copy_chunk(u32 type)
 {
-	struct copy *c = data;
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &c->type);
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &type);
 	u64 n, bytes;
 	bool last;
 
-	if (c->first >= c->end || !s)
+	if (!s || s->c.first >= s->c.end)
 		return 1;
-	n = c->end - c->first;
+	n = s->c.end - s->c.first;
 	last = n <= DP_CHUNK_PAGES;
-	/* Through memory: a verifier would count the chunks one by one. */
-	*(volatile u64 *)&s->piece.rec.npages = last ? n : DP_CHUNK_PAGES;
-	n = *(volatile u64 *)&s->piece.rec.npages;
+	if (!last)
+		n = DP_CHUNK_PAGES;
+	s->piece.rec.npages = n;
 	bytes = ((n + 63) / 64) * 8;
-	if (read_bits(c, s, bytes)) {
+	if (read_bits(s, bytes)) {
 		/* Never a bitmap of stale bytes: the range is lost, and counted. */
 		__sync_fetch_and_add(&lost_chunks, 1);
-		put_empty(c, s, false);
+		put_empty(s, false);
 		goto next;
 	}
 	pack(s, (bytes + DP_LINE_WORDS * 8 - 1) / (DP_LINE_WORDS * 8));
 	if (s->used) {
-		put_empty(c, s, false);
-		s->piece.rec.first = c->first;
+		put_empty(s, false);
+		s->piece.rec.first = s->c.first;
 		s->piece.rec.npages = n; /* an empty run's record came between */
-		put(c, s, last);
+		put(s, last);
 	} else {
 		s->empty += n;
 	}
 next:
-	c->src += DP_CHUNK_PAGES / 8;
-	c->first += n;
+	s->c.src += DP_CHUNK_PAGES / 8;
+	s->c.first += n;
 	if (last)
-		put_empty(c, s, true);
+		put_empty(s, true);
+	return last;
+}
+
+#define TURNS 128
+
+__attribute__((noinline)) int copy_turns(u32 type)
+{
+	u32 i;
+
+	for (i = 0; i < TURNS; i++)
+		if (copy_chunk(type))
+			return 1;
 	return 0;
 }
 
-static __always_inline void copy_bits(struct copy *c)
+__attribute__((noinline)) int copy_turns_of_turns(u32 type)
 {
-	struct scratch *s = bpf_map_lookup_elem(&scratches, &c->type);
+	u32 i;
 
-	if (!s)
-		return;
+	for (i = 0; i < TURNS; i++)
+		if (copy_turns(type))
+			return 1;
+	return 0;
+}
+
+/* All of a call whose src, first and end are set: up to 128 ^ 3 chunks, 256 TiB of guest in one slot. */
+static __always_inline void copy_bits(struct scratch *s, u32 type, u64 now)
+{
+	u32 i;
+
+	s->c.type = type;
+	s->c.now = now;
+	s->c.tid = (u32)bpf_get_current_pid_tgid();
 	s->empty = s->records = 0;
-	/* 2^20 chunks are 128 TiB of guest in one slot. */
-	bpf_loop(1 << 20, copy_chunk, c, 0);
-	__sync_fetch_and_add(&copy_ns, bpf_ktime_get_ns() - c->now);
+	for (i = 0; i < TURNS; i++)
+		if (copy_turns_of_turns(type))
+			break;
+	__sync_fetch_and_add(&copy_ns, bpf_ktime_get_ns() - now);
 }
 
 static __always_inline void on_get(u64 uarg, u64 now)
 {
+	u32 type = DP_HV_GET;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &type);
 	struct get_arg arg;
-	struct copy c = { .type = DP_HV_GET, .now = now, .tid = (u32)bpf_get_current_pid_tgid() };
 
-	if (bpf_probe_read_user(&arg, sizeof(arg), (void *)uarg))
+	if (!s || bpf_probe_read_user(&arg, sizeof(arg), (void *)uarg))
 		return;
-	c.slot = arg.slot;
-	c.src = arg.bitmap;
-	c.end = pages_of(arg.slot);
-	if (!c.end)
+	s->c.slot = arg.slot;
+	s->c.src = arg.bitmap;
+	s->c.first = 0;
+	s->c.end = pages_of(arg.slot);
+	if (!s->c.end)
 		return;
 	__sync_fetch_and_add(&gets, 1);
-	copy_bits(&c);
+	copy_bits(s, type, now);
 }
 
 static __always_inline void on_clear(u64 uarg, u64 now)
 {
+	u32 type = DP_HV_CLEAR;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &type);
 	struct clear_arg arg;
-	struct copy c = { .type = DP_HV_CLEAR, .now = now, .tid = (u32)bpf_get_current_pid_tgid() };
 	u64 pages;
 
-	if (bpf_probe_read_user(&arg, sizeof(arg), (void *)uarg))
+	if (!s || bpf_probe_read_user(&arg, sizeof(arg), (void *)uarg))
 		return;
 	pages = pages_of(arg.slot);
 	if (!pages || arg.first_page >= pages)
 		return;
-	c.slot = arg.slot;
-	c.src = arg.bitmap;
-	c.first = arg.first_page;
-	c.end = arg.first_page + arg.num_pages;
-	if (c.end > pages)
-		c.end = pages;
+	s->c.slot = arg.slot;
+	s->c.src = arg.bitmap;
+	s->c.first = arg.first_page;
+	s->c.end = arg.first_page + arg.num_pages;
+	if (s->c.end > pages)
+		s->c.end = pages;
 	__sync_fetch_and_add(&clears, 1);
-	copy_bits(&c);
+	copy_bits(s, type, now);
 }
 
 /* The VM's slots changed (added, removed, logging switched): tell the loader at once. */
@@ -289,35 +334,89 @@ static __always_inline void on_slots(u64 now)
 	bpf_ringbuf_submit(rec, BPF_RB_FORCE_WAKEUP);
 }
 
+static __always_inline bool is_ours(u32 cmd)
+{
+	return cmd == KVM_GET_DIRTY_LOG || cmd == KVM_CLEAR_DIRTY_LOG || cmd == KVM_SET_USER_MEMORY_REGION ||
+	       cmd == KVM_SET_USER_MEMORY_REGION2;
+}
+
 static __always_inline int on_ioctl(u32 cmd, u64 arg, long ret)
 {
-	u64 now;
-
-	if (ret < 0)
+	if (ret < 0 || !is_ours(cmd))
 		return 0;
-	switch (cmd) {
-	case KVM_GET_DIRTY_LOG:
-		now = bpf_ktime_get_ns();
-		on_get(arg, now);
-		break;
-	case KVM_CLEAR_DIRTY_LOG:
-		now = bpf_ktime_get_ns();
-		on_clear(arg, now);
-		break;
-	case KVM_SET_USER_MEMORY_REGION:
-	case KVM_SET_USER_MEMORY_REGION2:
+	if (cmd == KVM_GET_DIRTY_LOG)
+		on_get(arg, bpf_ktime_get_ns());
+	else if (cmd == KVM_CLEAR_DIRTY_LOG)
+		on_clear(arg, bpf_ktime_get_ns());
+	else
 		on_slots(bpf_ktime_get_ns());
-		break;
-	}
 	return 0;
 }
+
+#define IS_TARGET() ((int)(bpf_get_current_pid_tgid() >> 32) == targ_tgid)
+
+/*
+ * A VM's ioctls: the same arguments as the system call's, the same return, and the bitmap is where user space finds it. The
+ * function's address is taken, so that no compiler has inlined it, as it has what it calls.
+ */
+SEC("fexit/kvm_vm_ioctl")
+int BPF_PROG(vm_ioctl_fexit, struct file *filp, unsigned int cmd, unsigned long arg, long ret)
+{
+	return IS_TARGET() ? on_ioctl(cmd, arg, ret) : 0;
+}
+
+/* A return does not know its arguments: they wait here, by thread. */
+struct call {
+	u64 arg;
+	u32 cmd;
+	u32 pad;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 1024);
+	__type(key, u32);
+	__type(value, struct call);
+} calls SEC(".maps");
+
+SEC("kprobe/kvm_vm_ioctl")
+int BPF_KPROBE(vm_ioctl_kprobe, struct file *filp, unsigned int cmd, unsigned long arg)
+{
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+	struct call call = { .arg = arg, .cmd = cmd };
+
+	if (!IS_TARGET() || !is_ours(cmd))
+		return 0;
+	/* The kernel has a bounded number of places for returns, for all processes together. */
+	if (bpf_map_lookup_elem(&calls, &tid))
+		__sync_fetch_and_add(&lost_chunks, 1);
+	if (bpf_map_update_elem(&calls, &tid, &call, BPF_ANY))
+		__sync_fetch_and_add(&lost_chunks, 1);
+	return 0;
+}
+
+SEC("kretprobe/kvm_vm_ioctl")
+int BPF_KRETPROBE(vm_ioctl_kretprobe, long ret)
+{
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+	struct call *at, call;
+
+	if (!IS_TARGET())
+		return 0;
+	at = bpf_map_lookup_elem(&calls, &tid);
+	if (!at)
+		return 0; /* no call of ours, or it began before this was attached */
+	call = *at;
+	bpf_map_delete_elem(&calls, &tid);
+	return on_ioctl(call.cmd, call.arg, ret);
+}
+
+/* ---- kernels that let no function be hooked: every system call ---- */
 
 SEC("tp_btf/sys_exit")
 int BPF_PROG(ioctl_exit_btf, struct pt_regs *regs, long ret)
 {
-	if ((int)(bpf_get_current_pid_tgid() >> 32) != targ_tgid)
-		return 0;
-	if (DP_SYSCALL_NR(regs) != DP_NR_IOCTL)
+	if (!IS_TARGET() || DP_SYSCALL_NR(regs) != DP_NR_IOCTL)
 		return 0;
 	return on_ioctl((u32)DP_SYSCALL_ARG2(regs), DP_SYSCALL_ARG3(regs), ret);
 }
@@ -327,9 +426,7 @@ int ioctl_exit_raw(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct pt_regs *regs = (void *)ctx->args[0];
 
-	if ((int)(bpf_get_current_pid_tgid() >> 32) != targ_tgid)
-		return 0;
-	if (DP_SYSCALL_NR_CORE(regs) != DP_NR_IOCTL)
+	if (!IS_TARGET() || DP_SYSCALL_NR_CORE(regs) != DP_NR_IOCTL)
 		return 0;
 	return on_ioctl((u32)DP_SYSCALL_ARG2_CORE(regs), DP_SYSCALL_ARG3_CORE(regs), (long)ctx->args[1]);
 }
@@ -340,18 +437,19 @@ SEC("raw_tp")
 int vm_peek(struct bpf_raw_tracepoint_args *ctx)
 {
 	struct kvm_memory_slot *slot = (void *)ctx->args[0];
-	u32 want = (u32)ctx->args[1];
-	struct copy c = { .type = DP_HV_PEEK, .kernel = true, .slot = want };
+	u32 want = (u32)ctx->args[1], type = DP_HV_PEEK;
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &type);
 
-	if ((u16)BPF_CORE_READ(slot, id) != (want & 0xffff) || BPF_CORE_READ(slot, as_id) != want >> 16 ||
+	if (!s || (u16)BPF_CORE_READ(slot, id) != (want & 0xffff) || kvm_slot_as_id(slot, 0) != want >> 16 ||
 	    BPF_CORE_READ(slot, base_gfn) != ctx->args[2] || BPF_CORE_READ(slot, npages) != ctx->args[3])
 		return 1;
-	c.src = (u64)BPF_CORE_READ(slot, dirty_bitmap);
-	c.end = ctx->args[3];
-	if (!c.src)
+	s->c.slot = want;
+	s->c.src = (u64)BPF_CORE_READ(slot, dirty_bitmap);
+	s->c.first = 0;
+	s->c.end = ctx->args[3];
+	if (!s->c.src)
 		return 2;
-	c.now = bpf_ktime_get_ns();
 	__sync_fetch_and_add(&peeks, 1);
-	copy_bits(&c);
+	copy_bits(s, type, bpf_ktime_get_ns());
 	return 0;
 }

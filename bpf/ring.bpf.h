@@ -59,15 +59,20 @@ struct {
 /* QEMU's reaper comes once a second. */
 #define ANCHOR_OVERDUE_NS 2500000000ull
 
+/* An index into the arrays by vCPU; so that the compiler cannot leave the mask out where verifiers have forgotten why it may. */
+static __always_inline u32 place_of(u32 index)
+{
+	asm volatile("" : "+r"(index));
+	return index & (DP_MAX_STAT_VCPUS - 1);
+}
+
 /* ---- by hooking the push ---- */
 
 static __always_inline int on_push(u32 index, u32 slot, u64 offset, u32 tid)
 {
 	struct dp_vcpu_stat *stat;
 
-	if (index >= DP_MAX_STAT_VCPUS)
-		index = DP_MAX_STAT_VCPUS - 1;
-	stat = &vcpu_stats[index];
+	stat = &vcpu_stats[place_of(index < DP_MAX_STAT_VCPUS ? index : DP_MAX_STAT_VCPUS - 1)];
 	stat->pushes++;
 	switch (count_event(cur_bits, slot, offset, 0)) {
 	case COUNT_UNKNOWN:
@@ -132,10 +137,10 @@ static long count_entry(u32 i, void *data)
 	/* Counters in this frame would be one more state for the verifier at every turn. */
 	switch (count_event(r->set, g->slot, g->offset, stamp)) {
 	case COUNT_UNKNOWN:
-		__sync_fetch_and_add(&vcpu_stats[r->index & (DP_MAX_STAT_VCPUS - 1)].unknown, 1);
+		__sync_fetch_and_add(&vcpu_stats[place_of(r->index)].unknown, 1);
 		break;
 	case COUNT_REPEATED:
-		__sync_fetch_and_add(&vcpu_stats[r->index & (DP_MAX_STAT_VCPUS - 1)].repeated, 1);
+		__sync_fetch_and_add(&vcpu_stats[place_of(r->index)].repeated, 1);
 		break;
 	case COUNT_FIRST:
 		last_new_ns = r->now;
@@ -156,8 +161,8 @@ static __always_inline u64 cursor_of(u32 set, u32 index)
 static __always_inline void drain(struct kvm_dirty_ring *ring, const struct ring_view *v, u32 to, u32 buffer,
 				  u64 now)
 {
-	struct dp_ring_state *rs = &rings[v->index & (DP_MAX_STAT_VCPUS - 1)];
-	struct dp_vcpu_stat *stat = &vcpu_stats[v->index & (DP_MAX_STAT_VCPUS - 1)];
+	struct dp_ring_state *rs = &rings[place_of(v->index)];
+	struct dp_vcpu_stat *stat = &vcpu_stats[place_of(v->index)];
 	u64 cur = *(volatile u64 *)&rs->cursor, since = rs->read_ns, started = active ? started_ns : 0;
 	struct run r = { .gfns = v->gfns,
 			 .mask = v->size - 1,
@@ -216,8 +221,8 @@ __attribute__((noinline)) int drain_one(u32 i, u64 now, u32 buffer, bool start)
 	ring = kvm_vcpu_ring(vcpu);
 	if (!ring || !view_ring(ring, &v))
 		return 0;
-	rs = &rings[v.index & (DP_MAX_STAT_VCPUS - 1)];
-	vcpu_stats[v.index & (DP_MAX_STAT_VCPUS - 1)].tid = kvm_vcpu_tid(vcpu);
+	rs = &rings[place_of(v.index)];
+	vcpu_stats[place_of(v.index)].tid = kvm_vcpu_tid(vcpu);
 	if (start) {
 		rs->cursor = cursor_of(cur_bits, v.dirty);
 		rs->read_ns = now;
@@ -415,7 +420,7 @@ static __always_inline int on_reset(struct kvm_dirty_ring *ring)
 
 	if (!view_ring(ring, &v))
 		return 0;
-	rs = &rings[v.index & (DP_MAX_STAT_VCPUS - 1)];
+	rs = &rings[place_of(v.index)];
 	/* The rings come in order, one caller at a time. */
 	if (!v.index) {
 		closed_bits = DP_NO_SET;

@@ -15,6 +15,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile int targ_tgid = 0;
 
 __u64 lost_sockets;	   /* sends of sockets that found no room in the map */
+__u64 lost_returns;	   /* sends whose end was not seen, so that their bytes are not known */
 struct dp_wire_stat fresh; /* all zero: what a new entry starts from */
 
 struct {
@@ -130,18 +131,91 @@ static __always_inline int on_send(struct sock *sk, int ret)
 	return 0;
 }
 
+#define IS_TARGET() ((int)(bpf_get_current_pid_tgid() >> 32) == targ_tgid)
+
 SEC("tp_btf/sock_send_length")
 int BPF_PROG(send_btf, struct sock *sk, int ret, int flags)
 {
-	if ((int)(bpf_get_current_pid_tgid() >> 32) != targ_tgid)
-		return 0;
-	return on_send(sk, ret);
+	return IS_TARGET() ? on_send(sk, ret) : 0;
 }
 
 SEC("raw_tp/sock_send_length")
 int send_raw(struct bpf_raw_tracepoint_args *ctx)
 {
-	if ((int)(bpf_get_current_pid_tgid() >> 32) != targ_tgid)
+	return IS_TARGET() ? on_send((struct sock *)ctx->args[0], (int)ctx->args[1]) : 0;
+}
+
+/* ---- kernels without that tracepoint: the functions that send ---- */
+
+SEC("fexit/tcp_sendmsg")
+int BPF_PROG(tcp_fexit, struct sock *sk, struct msghdr *msg, size_t size, int ret)
+{
+	return IS_TARGET() ? on_send(sk, ret) : 0;
+}
+
+SEC("fexit/unix_stream_sendmsg")
+int BPF_PROG(unix_fexit, struct socket *sock, struct msghdr *msg, size_t size, int ret)
+{
+	return IS_TARGET() ? on_send(sock->sk, ret) : 0;
+}
+
+/* A return does not know its arguments: they wait here, by thread. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, DP_WIRE_ENTRIES);
+	__type(key, u32);
+	__type(value, u64); /* struct sock *, of a send under way */
+} sending SEC(".maps");
+
+static __always_inline int send_begins(u64 sk)
+{
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+
+	if (!IS_TARGET())
 		return 0;
-	return on_send((struct sock *)ctx->args[0], (int)ctx->args[1]);
+	/* The kernel has a bounded number of places for returns, for all processes together. */
+	if (bpf_map_lookup_elem(&sending, &tid))
+		__sync_fetch_and_add(&lost_returns, 1);
+	if (bpf_map_update_elem(&sending, &tid, &sk, BPF_ANY))
+		__sync_fetch_and_add(&lost_returns, 1);
+	return 0;
+}
+
+static __always_inline int send_ends(int ret)
+{
+	u32 tid = (u32)bpf_get_current_pid_tgid();
+	u64 *at, sk;
+
+	if (!IS_TARGET())
+		return 0;
+	at = bpf_map_lookup_elem(&sending, &tid);
+	if (!at)
+		return 0; /* it began before this was attached */
+	sk = *at;
+	bpf_map_delete_elem(&sending, &tid);
+	return on_send((struct sock *)sk, ret);
+}
+
+SEC("kprobe/tcp_sendmsg")
+int BPF_KPROBE(tcp_kprobe, struct sock *sk)
+{
+	return send_begins((u64)sk);
+}
+
+SEC("kretprobe/tcp_sendmsg")
+int BPF_KRETPROBE(tcp_kretprobe, int ret)
+{
+	return send_ends(ret);
+}
+
+SEC("kprobe/unix_stream_sendmsg")
+int BPF_KPROBE(unix_kprobe, struct socket *sock)
+{
+	return send_begins((u64)BPF_CORE_READ(sock, sk));
+}
+
+SEC("kretprobe/unix_stream_sendmsg")
+int BPF_KRETPROBE(unix_kretprobe, int ret)
+{
+	return send_ends(ret);
 }

@@ -6,6 +6,7 @@
  */
 #ifndef DIRTYPROF_VMLINUX_H
 #define DIRTYPROF_VMLINUX_H
+#define __VMLINUX_H__ /* bpf_tracing.h: the registers have the kernel's names */
 
 typedef signed char __s8;
 typedef unsigned char __u8;
@@ -229,6 +230,12 @@ struct sock {
 	u16 sk_protocol;
 	u16 sk_type;
 };
+
+struct socket {
+	struct sock *sk;
+};
+
+struct msghdr;
 
 struct tcp_sock {
 	u32 mss_cache;

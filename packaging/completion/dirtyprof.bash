@@ -11,7 +11,7 @@ _dirtyprof()
 {
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]:-} w
 	local options='-p --pid --bandwidth --switchover-bandwidth --downtime-limit --fixed-downtime --throttle
-		--start --start= --window --qmp --source --compare --compare= --no-compare --no-peek --btf --force-lower
+		--start --start= --window --qmp --source --compare --compare= --no-compare --no-peek --btf --hook
 		--json --prometheus -v --verbose -h --help --version'
 	COMPREPLY=()
 
@@ -26,6 +26,11 @@ _dirtyprof()
 	case $prev in
 	-p | --pid)
 		mapfile -t COMPREPLY < <(compgen -W "$(_dirtyprof_pids)" -- "$cur")
+		return ;;
+	--hook)
+		[[ $cur == *=* ]] && return
+		mapfile -t COMPREPLY < <(compgen -W "vm= ring= harvest= wire= runs=" -- "$cur")
+		compopt -o nospace 2>/dev/null
 		return ;;
 	--source)
 		mapfile -t COMPREPLY < <(compgen -W "auto ring harvest" -- "$cur")

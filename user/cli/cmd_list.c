@@ -37,7 +37,7 @@ static void look(struct lister *l, const struct dp_proc *p, struct vm_facts *f)
 	int err;
 
 	memset(f, 0, sizeof(*f));
-	err = dp_inspect_open(p->pid, 0, false, &i, msg, sizeof(msg));
+	err = dp_inspect_open(p->pid, NULL, &i, msg, sizeof(msg));
 	if (err) {
 		/* A VM may end while it is looked at; anything else concerns all of them. */
 		if (dp_proc_alive(p)) {

@@ -238,7 +238,7 @@ static int set_up(struct profile *p)
 	struct dp_watch_opts wo = { .pid = p->o.pid,
 				    .interval_ns = p->o.interval_ns,
 				    .source = p->o.source,
-				    .lowest = p->o.lowest,
+				    .hooks = p->o.hooks,
 				    .no_peek = p->o.no_peek,
 				    .compare = p->o.compare,
 				    .compare_bps = (uint64_t)p->o.compare_bps };

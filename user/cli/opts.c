@@ -24,7 +24,7 @@ enum {
 	OPT_NO_PEEK,
 	OPT_COMPARE,
 	OPT_NO_COMPARE,
-	OPT_FORCE,
+	OPT_HOOK,
 	OPT_BTF,
 	OPT_VERSION,
 };
@@ -46,7 +46,7 @@ static const struct option longopts[] = {
 	{ "compare", optional_argument, NULL, OPT_COMPARE },
 	{ "no-compare", no_argument, NULL, OPT_NO_COMPARE },
 	{ "btf", required_argument, NULL, OPT_BTF },
-	{ "force-lower", no_argument, NULL, OPT_FORCE },
+	{ "hook", required_argument, NULL, OPT_HOOK },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -147,6 +147,13 @@ int dp_take_btf(int *argc, char **argv)
 	return path ? dp_use_btf(path) : 0;
 }
 
+static int hook(const char *value, struct dp_hooks *out)
+{
+	char want[256];
+
+	return dp_hooks_ask(out, value, want, sizeof(want)) ? bad("--hook", value, want) : 0;
+}
+
 static int one(struct dp_opts *o, int c)
 {
 	switch (c) {
@@ -191,9 +198,8 @@ static int one(struct dp_opts *o, int c)
 		return 0;
 	case OPT_BTF:
 		return dp_use_btf(optarg);
-	case OPT_FORCE:
-		o->lowest++;
-		return 0;
+	case OPT_HOOK:
+		return hook(optarg, &o->hooks);
 	case 'v':
 		o->verbose = true;
 		return 0;

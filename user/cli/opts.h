@@ -9,6 +9,7 @@
 
 #include "dirtyprof/snapshot.h"
 #include "probe/watch.h"
+#include "probe/hook.h"
 
 struct dp_opts {
 	pid_t pid;
@@ -23,7 +24,7 @@ struct dp_opts {
 	double compare_bps; /* bytes/s, 0 = not given */
 	double throttle;
 	enum dp_source source;
-	int lowest;
+	struct dp_hooks hooks;
 	bool start;
 	const char *qmp;    /* socket of --start= or --qmp, or NULL */
 	uint64_t window_ns; /* first window of --start; 0 = chosen */

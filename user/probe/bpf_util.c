@@ -12,20 +12,30 @@
 
 #include "cli/log.h"
 
+#define LOG_LINES 24 /* of a verifier's log: its last words say why */
+
 static int to_log(enum libbpf_print_level level, const char *fmt, va_list ap)
 {
-	char *text = NULL, *line, *rest;
+	char *all, *line, *end;
+	int n = 0;
 
 	/* A hook that this kernel lacks is an expected answer, not an error: the caller says what it means. */
-	if (level == LIBBPF_DEBUG || dp_log_level() < DP_LVL_DEBUG)
+	if (level == LIBBPF_DEBUG || dp_log_level() < DP_LVL_DEBUG || vasprintf(&all, fmt, ap) < 0)
 		return 0;
-	if (vasprintf(&text, fmt, ap) < 0)
-		return 0;
-	/* The verifier's words have many lines. */
-	for (rest = text; (line = strsep(&rest, "\n"));)
+	end = all + strlen(all);
+	while (end > all && end[-1] == '\n')
+		*--end = '\0';
+	for (line = end; line > all; line--)
+		if (line[-1] == '\n' && ++n == LOG_LINES)
+			break;
+	for (; line; line = end) {
+		end = strchr(line, '\n');
+		if (end)
+			*end++ = '\0';
 		if (*line)
 			dp_debug("%s", line);
-	free(text);
+	}
+	free(all);
 	return 0;
 }
 
@@ -119,6 +129,18 @@ void dp_bpf_stats(const struct bpf_program *prog, uint64_t *runs, uint64_t *ns)
 		return;
 	*runs += info.run_cnt;
 	*ns += info.run_time_ns;
+}
+
+uint64_t dp_bpf_missed(const struct bpf_program *prog)
+{
+	struct bpf_prog_info info;
+	uint32_t len = sizeof(info);
+	int fd = prog ? bpf_program__fd(prog) : -1;
+
+	memset(&info, 0, sizeof(info));
+	if (fd < 0 || bpf_obj_get_info_by_fd(fd, &info, &len))
+		return 0;
+	return info.recursion_misses;
 }
 
 uint64_t dp_bpf_memlock(const struct bpf_map *map)

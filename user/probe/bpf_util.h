@@ -7,14 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define DP_HOOK_LEN 64
-
-/* A program and what it hooks, as shown to people. */
-struct dp_hook {
-	struct bpf_program *prog;
-	const char *name; /* "tp_btf kvm_dirty_ring_push" */
-};
-
 /* libbpf's own messages go to the log at debug level; call once. */
 void dp_bpf_init(void);
 
@@ -42,6 +34,9 @@ size_t dp_bpf_array_bytes(size_t value, size_t n);
 
 /* Run count and time of a program so far, 0 where statistics are off. */
 void dp_bpf_stats(const struct bpf_program *prog, uint64_t *runs, uint64_t *ns);
+
+/* How often the kernel skipped a program because it was running on that CPU already; 0 before Linux 5.12. */
+uint64_t dp_bpf_missed(const struct bpf_program *prog);
 
 /* Memory that the kernel charges for a map, in bytes, from its fdinfo; 0 unknown. */
 uint64_t dp_bpf_memlock(const struct bpf_map *map);

@@ -62,8 +62,8 @@ static int configure(struct dp_events *r, const struct dp_events_opts *o)
 	s->rodata->targ_chunks = r->nchunks;
 	s->rodata->targ_regions = r->nregions;
 	s->rodata->targ_vcpus = r->nvcpus;
-	s->rodata->targ_drain = r->way->drain;
-	s->rodata->targ_alone = !r->way->drain && r->nvcpus == 1;
+	s->rodata->targ_drain = r->drain;
+	s->rodata->targ_alone = !r->drain && r->nvcpus == 1;
 	s->bss->clock_base = r->base;
 	s->bss->ring_kvm = o->kvm;
 	for (i = 0; i < DP_MAX_STAT_VCPUS && i < (int)o->nptrs; i++)
@@ -79,30 +79,50 @@ static int configure(struct dp_events *r, const struct dp_events_opts *o)
 	return err;
 }
 
-/* The ways to follow a ring, best first. */
-static const struct dp_events_way ways[] = {
-	{ .hook = "tp_btf kvm_dirty_ring_reset", .drain = true },
-	{ .hook = "raw_tp kvm_dirty_ring_reset", .drain = true, .raw = true },
-	{ .hook = "tp_btf kvm_dirty_ring_push" },
-	{ .hook = "raw_tp kvm_dirty_ring_push", .raw = true },
+/* Programs: at RESETs; what feeds; at the first push. */
+const struct dp_way dp_ring_ways[] = {
+	{ "tp_btf",
+	  "tp_btf kvm_dirty_ring_reset",
+	  "kvm_dirty_ring_reset",
+	  { "reset_btf", "ring_drain", "first_push_btf" },
+	  "for VMs with a dirty ring; the guest's pushes stay free" },
+	{ "raw_tp",
+	  "raw_tp kvm_dirty_ring_reset",
+	  "kvm_dirty_ring_reset",
+	  { "reset_raw", "ring_drain", "first_push_raw" },
+	  "for VMs with a dirty ring; the guest's pushes stay free" },
+	{ "push-tp_btf",
+	  "tp_btf kvm_dirty_ring_push",
+	  "kvm_dirty_ring_push",
+	  { "reset_btf", "push_btf" },
+	  "for VMs with a dirty ring; every push passes it" },
+	{ "push-raw_tp",
+	  "raw_tp kvm_dirty_ring_push",
+	  "kvm_dirty_ring_push",
+	  { "reset_raw", "push_raw" },
+	  "for VMs with a dirty ring; every push passes it" },
+	{ NULL },
 };
 
-static int load(struct dp_events *r, const struct dp_events_opts *o, const struct dp_events_way *way)
+static int load(void *ctx, const struct dp_way *way)
 {
-	struct events_bpf *s = events_bpf__open_opts(dp_bpf_open_opts());
-	struct bpf_program *prog;
+	struct dp_events *r = ctx;
+	struct events_bpf *s;
 	int err;
 
+	r->drain = way->progs[2] != NULL;
+	/* A ring that has no place of its own here can only be followed push by push. */
+	if (r->drain && r->opts->nvcpus > DP_MAX_STAT_VCPUS)
+		return -E2BIG;
+	s = events_bpf__open_opts(dp_bpf_open_opts());
 	if (!s)
 		return errno ? -errno : -ENOMEM;
 	r->skel = s;
-	r->way = way;
-	r->reset = way->raw ? s->progs.reset_raw : s->progs.reset_btf;
-	r->first = !way->drain ? NULL : way->raw ? s->progs.first_push_raw : s->progs.first_push_btf;
-	r->feed = way->drain ? s->progs.ring_drain : way->raw ? s->progs.push_raw : s->progs.push_btf;
-	bpf_object__for_each_program(prog, s->obj)
-		bpf_program__set_autoload(prog, prog == r->reset || prog == r->feed || prog == r->first);
-	err = configure(r, o);
+	r->reset = dp_way_prog(way, 0, s->obj);
+	r->feed = dp_way_prog(way, 1, s->obj);
+	r->first = dp_way_prog(way, 2, s->obj);
+	dp_way_autoload(dp_ring_ways, way, s->obj);
+	err = configure(r, r->opts);
 	err = err ? err : events_bpf__load(s);
 	if (!err) {
 		r->links[0] = bpf_program__attach(r->reset);
@@ -136,13 +156,14 @@ static int map_all(struct dp_events *r)
 int dp_events_open(const struct dp_events_opts *o, struct dp_events **out, char *msg, size_t len)
 {
 	struct dp_events *r = calloc(1, sizeof(*r));
-	int err = -ENOMEM, level;
+	int err;
 
 	*out = NULL;
 	if (!r) {
 		snprintf(msg, len, "out of memory");
-		return err;
+		return -ENOMEM;
 	}
+	r->opts = o;
 	r->nregions = o->layout->nregions;
 	r->nchunks = r->nregions << (DP_REGION_SHIFT - DP_CHUNK_SHIFT);
 	r->nrows = r->nregions + DP_SIZES - 1;
@@ -152,18 +173,10 @@ int dp_events_open(const struct dp_events_opts *o, struct dp_events **out, char 
 	r->gap_ns = DRAIN_MIN_NS;
 	r->spare = 2;
 	r->base = mono_ns() - (1u << DP_STAMP_SHIFT);
-	err = -EINVAL;
-	for (level = o->lowest; level < DP_EVENTS_WAYS; level++) {
-		/* A ring that has no place of its own here can only be followed push by push. */
-		if (!ways[level].drain || o->nvcpus <= DP_MAX_STAT_VCPUS)
-			err = load(r, o, &ways[level]);
-		if (!err || o->only)
-			break;
-	}
-	if (err) {
-		snprintf(msg, len, "cannot follow the dirty ring: %s", strerror(-err));
+	err = dp_ways_try(dp_ring_ways, o->how, load, r, &r->way, msg, len);
+	r->opts = NULL;
+	if (err)
 		goto fail;
-	}
 	err = map_all(r);
 	if (err) {
 		snprintf(msg, len, "cannot map the counters: %s", strerror(-err));
@@ -196,7 +209,7 @@ int dp_events_start(struct dp_events *r)
 	uint64_t start = 1;
 	int err;
 
-	if (r->way->drain) {
+	if (r->drain) {
 		err = dp_bpf_run(r->feed, &start, 1, NULL);
 		return err ? err : hook_first_push(r);
 	}
@@ -227,7 +240,7 @@ uint64_t dp_events_drain(struct dp_events *r)
 {
 	uint64_t start = 0, now;
 
-	if (!r->way->drain)
+	if (!r->drain)
 		return UINT64_MAX;
 	hook_first_push(r);
 	if (!__atomic_load_n(&r->skel->bss->active, __ATOMIC_RELAXED))

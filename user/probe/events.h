@@ -11,6 +11,7 @@
 #include "dirtyprof/snapshot.h"
 #include "bpf/shared.h"
 #include "model/layout.h"
+#include "probe/hook.h"
 
 struct dp_events;
 
@@ -23,12 +24,11 @@ struct dp_events_opts {
 	uint64_t kvm;		/* struct kvm * */
 	const __u64 *vcpu_ptrs; /* struct kvm_vcpu * of each vCPU */
 	uint32_t nptrs;
-	int lowest; /* the first of the ways below that may be taken */
-	bool only;  /* try that one and no later one */
+	const char *how; /* the way to take, NULL: the best that works */
 };
 
-/* Ways to follow a ring, best first: read at RESETs and now and then (tp_btf, raw_tp), every push hooked (likewise). */
-#define DP_EVENTS_WAYS 4
+/* Ways to follow a ring: read at RESETs and now and then (tp_btf, raw_tp), every push hooked (likewise). */
+extern const struct dp_way dp_ring_ways[];
 
 /* 0 or negative errno, with *msg set. */
 int dp_events_open(const struct dp_events_opts *o, struct dp_events **out, char *msg, size_t len);

@@ -18,17 +18,12 @@ struct anchor_seen {
 	double blind;
 };
 
-/* How a ring is followed. */
-struct dp_events_way {
-	const char *hook;
-	bool drain; /* read now and then; else every push is hooked */
-	bool raw;   /* no BTF types needed at the hook */
-};
-
 struct dp_events {
 	struct events_bpf *skel;
 	struct bpf_link *links[2], *first_link;
-	const struct dp_events_way *way;
+	const struct dp_way *way;
+	const struct dp_events_opts *opts; /* while opening */
+	bool drain;			   /* the ring is read now and then; else every push is hooked */
 	struct bpf_program *feed, *reset, *first; /* first: drain only */
 	uint64_t gap_ns;			  /* between two drains */
 	struct ring_buffer *notes;

@@ -6,13 +6,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define DP_FEATURES 16
+#define DP_FEATURES 32
 
 struct dp_feature {
-	const char *what; /* "ring", "harvest", "wire", "vm" */
-	const char *hook; /* "tp_btf kvm_dirty_ring_push" */
+	const char *what; /* "vm", or the name of a use: "harvest" */
+	const char *how;  /* what --hook WHAT= takes; "" for vm */
+	const char *hook; /* for people: "fexit kvm_vm_ioctl" */
 	bool works, chosen;
-	char why[200]; /* why it was chosen, is not needed, or does not work */
+	char why[256]; /* why it was chosen, is not needed, or does not work */
 };
 
 /* Fills up to DP_FEATURES rows, best first within each `what`; returns how many. */

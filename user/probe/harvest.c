@@ -15,10 +15,10 @@
 
 struct dp_harvest {
 	struct harvest_bpf *skel;
-	struct bpf_link *link;
-	struct bpf_program *prog;
+	const struct dp_harvest_opts *opts; /* while opening */
+	struct bpf_link *links[DP_WAY_PROGS];
+	const struct dp_way *way;
 	struct ring_buffer *ring;
-	const char *hook;
 	uint32_t slot_ids;
 	uint64_t *pages;
 	size_t pages_len;
@@ -56,26 +56,45 @@ static uint32_t ring_bytes(uint64_t host_pages)
 	return size;
 }
 
-static int load(struct dp_harvest *h, const struct dp_harvest_opts *o, int level)
+const struct dp_way dp_harvest_ways[] = {
+	{ "fexit",
+	  "fexit kvm_vm_ioctl",
+	  "kvm_vm_ioctl",
+	  { "vm_ioctl_fexit" },
+	  "for VMs with dirty bitmaps; only ioctls of VMs pass it" },
+	{ "kretprobe",
+	  "kretprobe kvm_vm_ioctl",
+	  "kvm_vm_ioctl",
+	  { "vm_ioctl_kretprobe", "vm_ioctl_kprobe" },
+	  "for VMs with dirty bitmaps; only ioctls of VMs pass it" },
+	{ "tp_btf",
+	  "tp_btf sys_exit (ioctl)",
+	  "sys_exit",
+	  { "ioctl_exit_btf" },
+	  "for VMs with dirty bitmaps; every process's system calls pass it" },
+	{ "raw_tp",
+	  "raw_tp sys_exit (ioctl)",
+	  "sys_exit",
+	  { "ioctl_exit_raw" },
+	  "for VMs with dirty bitmaps; every process's system calls pass it" },
+	{ NULL },
+};
+
+static int load(void *ctx, const struct dp_way *way)
 {
+	struct dp_harvest *h = ctx;
 	int err;
 
 	h->skel = harvest_bpf__open_opts(dp_bpf_open_opts());
 	if (!h->skel)
 		return errno ? -errno : -ENOMEM;
-	bpf_program__set_autoload(h->skel->progs.ioctl_exit_btf, level == 0);
-	bpf_program__set_autoload(h->skel->progs.ioctl_exit_raw, level == 1);
-	h->skel->rodata->targ_tgid = o->pid;
-	h->skel->rodata->targ_slot_ids = o->slot_ids;
-	err = bpf_map__set_max_entries(h->skel->maps.slot_pages, o->slot_ids * 2);
-	err = err ? err : bpf_map__set_max_entries(h->skel->maps.chunks, ring_bytes(o->host_pages));
+	dp_way_autoload(dp_harvest_ways, way, h->skel->obj);
+	h->skel->rodata->targ_tgid = h->opts->pid;
+	h->skel->rodata->targ_slot_ids = h->slot_ids;
+	err = bpf_map__set_max_entries(h->skel->maps.slot_pages, h->slot_ids * 2);
+	err = err ? err : bpf_map__set_max_entries(h->skel->maps.chunks, ring_bytes(h->opts->host_pages));
 	err = err ? err : harvest_bpf__load(h->skel);
-	if (!err) {
-		h->prog = level ? h->skel->progs.ioctl_exit_raw : h->skel->progs.ioctl_exit_btf;
-		h->hook = level ? "raw_tp sys_exit (ioctl)" : "tp_btf sys_exit (ioctl)";
-		h->link = bpf_program__attach(h->prog);
-		err = h->link ? 0 : -errno;
-	}
+	err = err ? err : dp_way_attach(way, h->skel->obj, h->links);
 	if (err) {
 		harvest_bpf__destroy(h->skel);
 		h->skel = NULL;
@@ -86,23 +105,19 @@ static int load(struct dp_harvest *h, const struct dp_harvest_opts *o, int level
 int dp_harvest_open(const struct dp_harvest_opts *o, struct dp_harvest **out, char *msg, size_t len)
 {
 	struct dp_harvest *h = calloc(1, sizeof(*h));
-	int err = -ENOMEM, level;
+	int err;
 
 	*out = NULL;
 	if (!h) {
 		snprintf(msg, len, "out of memory");
-		return err;
+		return -ENOMEM;
 	}
+	h->opts = o;
 	h->slot_ids = o->slot_ids;
-	for (level = o->lowest; level <= (o->only ? o->lowest : 1); level++) {
-		err = load(h, o, level);
-		if (!err)
-			break;
-	}
-	if (err) {
-		snprintf(msg, len, "cannot attach to the return of KVM_GET_DIRTY_LOG: %s", strerror(-err));
+	err = dp_ways_try(dp_harvest_ways, o->how, load, h, &h->way, msg, len);
+	h->opts = NULL;
+	if (err)
 		goto fail;
-	}
 	h->pages_len = dp_bpf_array_bytes(sizeof(uint64_t), o->slot_ids * 2);
 	h->pages = dp_bpf_map(h->skel->maps.slot_pages, h->pages_len);
 	h->ring = ring_buffer__new(bpf_map__fd(h->skel->maps.chunks), on_piece, h, NULL);
@@ -122,7 +137,7 @@ void dp_harvest_close(struct dp_harvest *h)
 {
 	if (!h)
 		return;
-	bpf_link__destroy(h->link);
+	dp_way_detach(h->links);
 	ring_buffer__free(h->ring);
 	dp_bpf_unmap(h->pages, h->pages_len);
 	harvest_bpf__destroy(h->skel);
@@ -131,7 +146,7 @@ void dp_harvest_close(struct dp_harvest *h)
 
 const char *dp_harvest_hook(const struct dp_harvest *h)
 {
-	return h->hook;
+	return h->way->hook;
 }
 
 void dp_harvest_slot(struct dp_harvest *h, uint32_t as_id, uint32_t id, uint64_t npages)
@@ -172,13 +187,14 @@ uint64_t dp_harvest_copy_ns(const struct dp_harvest *h)
 
 uint64_t dp_harvest_lost(const struct dp_harvest *h)
 {
-	return __atomic_load_n(&h->skel->bss->lost_chunks, __ATOMIC_RELAXED);
+	return __atomic_load_n(&h->skel->bss->lost_chunks, __ATOMIC_RELAXED) +
+	       dp_way_missed(h->way, h->skel->obj);
 }
 
 void dp_harvest_stats(const struct dp_harvest *h, uint64_t *runs, uint64_t *ns, uint64_t *map_bytes)
 {
-	dp_bpf_stats(h->prog, runs, ns);
+	dp_way_stats(h->way, h->skel->obj, runs, ns);
 	dp_bpf_stats(h->skel->progs.vm_peek, runs, ns);
-	*map_bytes += dp_bpf_memlock(h->skel->maps.slot_pages) + dp_bpf_memlock(h->skel->maps.chunks) +
-		      dp_bpf_memlock(h->skel->maps.scratches);
+	*map_bytes += dp_bpf_memlock(h->skel->maps.slot_pages) + dp_bpf_memlock(h->skel->maps.calls) +
+		      dp_bpf_memlock(h->skel->maps.chunks) + dp_bpf_memlock(h->skel->maps.scratches);
 }

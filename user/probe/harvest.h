@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include "bpf/shared.h"
+#include "probe/hook.h"
 
 struct dp_harvest;
 
@@ -16,9 +17,10 @@ struct dp_harvest_opts {
 	pid_t pid;
 	uint32_t slot_ids;
 	uint64_t host_pages; /* of all slots: sizes the ring so that one sync fits */
-	int lowest;	     /* 0: tp_btf, else raw_tp; 1: raw_tp only */
-	bool only;	     /* try that level and no lower one */
+	const char *how;     /* the way to take, NULL: the best that works */
 };
+
+extern const struct dp_way dp_harvest_ways[];
 
 /* 0 or negative errno, with *msg set. */
 int dp_harvest_open(const struct dp_harvest_opts *o, struct dp_harvest **out, char *msg, size_t len);

@@ -20,7 +20,9 @@ struct dp_inspect {
 	struct vm_bpf *skel;
 	struct dp_finder *finder; /* NULL: the iterator is there */
 	struct bpf_link *link;
-	const struct bpf_program *watch;
+	const struct dp_way *way; /* NULL: the kernel lets nobody watch vCPUs run */
+	const char *runs;	  /* the way that was asked for, or NULL */
+	char why[256];		  /* why there is none, in words */
 	pid_t pid;
 	uint64_t kvm;
 	uint64_t mm;
@@ -29,25 +31,52 @@ struct dp_inspect {
 	struct dp_slot_rec *slots;
 };
 
-/* level 0: typed tracepoint; 1: raw; 2: none, if the kernel refuses both. */
-static int open_level(struct dp_inspect *i, int level)
+const struct dp_way dp_vm_ways[] = {
+	{ "iter",
+	  "iter task_file, raw_tp test run",
+	  "",
+	  { "kvm_files" },
+	  "finds the VM and its memslots; hooks nothing" },
+	{ "run",
+	  "raw_tp test run alone",
+	  "",
+	  { NULL },
+	  "finds the VM and its memslots without iterators and the kernel's own BTF; hooks nothing" },
+	{ NULL },
+};
+
+const struct dp_way dp_runs_ways[] = {
+	{ "tp_btf",
+	  "tp_btf kvm_userspace_exit",
+	  "kvm_userspace_exit",
+	  { "userspace_exit_btf" },
+	  "tells when the guest stands still" },
+	{ "raw_tp",
+	  "raw_tp kvm_userspace_exit",
+	  "kvm_userspace_exit",
+	  { "userspace_exit_raw" },
+	  "tells when the guest stands still" },
+	{ NULL },
+};
+
+/* The object, with this way to watch vCPUs run; NULL: without one. */
+static int load_programs(void *ctx, const struct dp_way *way)
 {
+	struct dp_inspect *i = ctx;
 	struct vm_bpf *s = vm_bpf__open_opts(dp_bpf_open_opts());
 	int err;
 
 	if (!s)
 		return errno ? -errno : -ENOMEM;
 	s->rodata->targ_tgid = i->pid;
-	bpf_program__set_autoload(s->progs.kvm_files, !i->finder);
-	bpf_program__set_autoload(s->progs.userspace_exit_btf, level == 0);
-	bpf_program__set_autoload(s->progs.userspace_exit_raw, level == 1);
+	dp_way_autoload(dp_vm_ways, i->finder ? NULL : &dp_vm_ways[0], s->obj);
+	dp_way_autoload(dp_runs_ways, way, s->obj);
 	err = vm_bpf__load(s);
 	if (err) {
 		vm_bpf__destroy(s);
 		return err;
 	}
 	i->skel = s;
-	i->watch = level == 0 ? s->progs.userspace_exit_btf : level == 1 ? s->progs.userspace_exit_raw : NULL;
 	return 0;
 }
 
@@ -66,47 +95,60 @@ static int find(struct dp_inspect *i)
 	return err;
 }
 
-/* The best that loads: an iterator over the process's files, else a look without one. */
-static int open_best(struct dp_inspect *i, int lowest, bool only)
+/* A way to find the VM; with the best way to watch it run, or without one. */
+static int load(void *ctx, const struct dp_way *vm)
 {
-	int err = -ENOENT, walk, level;
+	struct dp_inspect *i = ctx;
+	int err;
 
-	for (walk = lowest > 0; walk <= (only ? lowest : 1); walk++) {
-		if (walk) {
-			err = dp_finder_open(&i->finder);
-			if (err)
-				return err;
-		}
-		for (level = 0; level <= 2; level++) {
-			err = open_level(i, level);
-			if (!err || err == -ENOMEM)
-				return err;
-		}
+	if (!vm->progs[0]) {
+		err = dp_finder_open(&i->finder);
+		if (err)
+			return err;
+	}
+	err = dp_ways_try(dp_runs_ways, i->runs, load_programs, i, &i->way, i->why, sizeof(i->why));
+	if (err && err != -ENOMEM && !i->runs)
+		err = load_programs(i, NULL);
+	/* Asked for by name: it must attach, too. */
+	if (!err && i->runs) {
+		err = dp_inspect_watch_vcpus(i);
+		if (err)
+			dp_way_why(i->way, err, i->why, sizeof(i->why));
+	}
+	if (err) {
+		dp_finder_close(i->finder);
+		i->finder = NULL;
 	}
 	return err;
 }
 
-int dp_inspect_open(pid_t pid, int lowest, bool only, struct dp_inspect **out, char *msg, size_t len)
+/* Finds words for what dp_ways_try could not do; it has said in msg what it knows. */
+static void why_not(const struct dp_inspect *i, int err, char *msg, size_t len)
+{
+	if ((err == -EPERM || err == -EACCES) && geteuid())
+		snprintf(msg, len,
+			 "no privilege to load BPF programs (run as root, or with CAP_BPF, CAP_PERFMON and "
+			 "CAP_SYS_PTRACE)");
+	else if (dp_bpf_no_btf())
+		snprintf(msg, len, "%s", dp_bpf_no_btf());
+	else if (i->runs)
+		snprintf(msg, len, "%s", i->why);
+}
+
+int dp_inspect_open(pid_t pid, const struct dp_hooks *hooks, struct dp_inspect **out, char *msg, size_t len)
 {
 	struct dp_inspect *i = calloc(1, sizeof(*i));
+	const struct dp_way *vm;
 	int err = -ENOMEM;
 
 	*out = NULL;
 	if (!i)
 		goto fail;
 	i->pid = pid;
-	err = open_best(i, lowest, only);
+	i->runs = hooks ? hooks->how[DP_USE_RUNS] : NULL;
+	err = dp_ways_try(dp_vm_ways, hooks ? hooks->how[DP_USE_VM] : NULL, load, i, &vm, msg, len);
 	if (err) {
-		if (err == -EPERM || err == -EACCES)
-			snprintf(
-				msg, len,
-				"no privilege to load BPF programs (run as root, or with CAP_BPF, CAP_PERFMON "
-				"and CAP_SYS_PTRACE; lockdown=confidentiality forbids it to all)");
-		else if (dp_bpf_no_btf())
-			snprintf(msg, len, "%s", dp_bpf_no_btf());
-		else
-			snprintf(msg, len, "cannot load the BPF programs that read the VM: %s",
-				 strerror(-err));
+		why_not(i, err, msg, len);
 		goto fail;
 	}
 	i->slots_bytes = dp_bpf_array_bytes(sizeof(struct dp_slot_rec), DP_SLOT_RECS);
@@ -193,17 +235,14 @@ uint32_t dp_inspect_vms(const struct dp_inspect *i)
 	return i->vms;
 }
 
-int dp_inspect_watch_vcpus(struct dp_inspect *i, const char **hook)
+int dp_inspect_watch_vcpus(struct dp_inspect *i)
 {
-	*hook = "";
-	if (!i->watch)
+	if (!i->way)
 		return -ENOENT;
-	i->link = bpf_program__attach(i->watch);
-	if (!i->link)
-		return -errno;
-	*hook = i->watch == i->skel->progs.userspace_exit_btf ? "tp_btf kvm_userspace_exit"
-							      : "raw_tp kvm_userspace_exit";
-	return 0;
+	if (i->link)
+		return 0;
+	i->link = bpf_program__attach(dp_way_prog(i->way, 0, i->skel->obj));
+	return i->link ? 0 : -errno;
 }
 
 uint64_t dp_inspect_last_run_ns(const struct dp_inspect *i)
@@ -218,6 +257,6 @@ bool dp_inspect_never_ran(const struct dp_inspect *i)
 
 void dp_inspect_stats(const struct dp_inspect *i, uint64_t *runs, uint64_t *ns)
 {
-	dp_bpf_stats(i->watch, runs, ns);
+	dp_way_stats(i->way, i->skel->obj, runs, ns);
 	dp_bpf_stats(i->skel->progs.vm_inspect, runs, ns);
 }

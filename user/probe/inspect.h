@@ -11,8 +11,11 @@
 #include <sys/types.h>
 
 #include "bpf/shared.h"
+#include "probe/hook.h"
 
 struct dp_inspect;
+
+extern const struct dp_way dp_vm_ways[], dp_runs_ways[];
 
 struct dp_kvm {
 	struct dp_vm_rec vm;
@@ -20,10 +23,11 @@ struct dp_kvm {
 };
 
 /*
- * Finds the VM of a process; lowest: 0: by an iterator, else without one; 1: without; only: no other way. 0, or with *msg set to a line for people: -EPERM (no privilege for BPF), -ENOSYS (the kernel lacks
- * what is needed: BTF, iterators), -ENXIO (no KVM file in it), -ENOMEM, other negative errno.
+ * Finds the VM of a process. hooks: ways to find it (DP_USE_VM) and to watch its vCPUs run (DP_USE_RUNS), NULL: the best. 0, or
+ * with *msg set to a line for people: -EPERM (no privilege for BPF), -ENOSYS (the kernel lacks what is needed: BTF,
+ * iterators), -ENXIO (no KVM file in it), -ENOMEM, other negative errno.
  */
-int dp_inspect_open(pid_t pid, int lowest, bool only, struct dp_inspect **out, char *msg, size_t len);
+int dp_inspect_open(pid_t pid, const struct dp_hooks *hooks, struct dp_inspect **out, char *msg, size_t len);
 void dp_inspect_close(struct dp_inspect *i);
 
 /* Reads the VM now. 0; -ESTALE: the VM that was found is gone (closed, or its memory reused). */
@@ -39,7 +43,7 @@ uint64_t dp_inspect_kvm(const struct dp_inspect *i); /* struct kvm * */
 uint32_t dp_inspect_vms(const struct dp_inspect *i);
 
 /* Watches when vCPUs return to user space, to know when the guest stopped. 0 or negative errno (then the times stay 0). */
-int dp_inspect_watch_vcpus(struct dp_inspect *i, const char **hook);
+int dp_inspect_watch_vcpus(struct dp_inspect *i);
 uint64_t dp_inspect_last_run_ns(const struct dp_inspect *i); /* CLOCK_MONOTONIC; 0 = not seen */
 
 /* No vCPU was seen to leave KVM_RUN so far; false where that cannot be seen. */

@@ -80,7 +80,6 @@ static int choose_source(struct dp_watch *w, char *msg, size_t len)
 
 static int open_all(struct dp_watch *w, char *msg, size_t len)
 {
-	const char *hook;
 	int err;
 
 	err = dp_proc_open(w->o.pid, &w->proc);
@@ -88,7 +87,7 @@ static int open_all(struct dp_watch *w, char *msg, size_t len)
 		snprintf(msg, len, "%s", w->proc.msg);
 		return err;
 	}
-	err = dp_inspect_open(w->o.pid, w->o.lowest, false, &w->inspect, msg, len);
+	err = dp_inspect_open(w->o.pid, &w->o.hooks, &w->inspect, msg, len);
 	if (err)
 		return err;
 	/* Ring entries name a slot, not a VM: a second VM's would be taken for this one's. */
@@ -102,7 +101,7 @@ static int open_all(struct dp_watch *w, char *msg, size_t len)
 	}
 	/* Early: a migration may be under way, and what is sent meanwhile would be missing. */
 	if (!w->o.no_wire)
-		dp_wire_open(w->o.pid, w->o.lowest ? 1 : 0, false, &w->wire, w->wire_problem,
+		dp_wire_open(w->o.pid, w->o.hooks.how[DP_USE_WIRE], &w->wire, w->wire_problem,
 			     sizeof(w->wire_problem));
 	else
 		snprintf(w->wire_problem, sizeof(w->wire_problem), "switched off");
@@ -111,7 +110,7 @@ static int open_all(struct dp_watch *w, char *msg, size_t len)
 	err = err ? err : dp_watch_source_open(w, msg, len);
 	if (err)
 		return err;
-	dp_inspect_watch_vcpus(w->inspect, &hook);
+	dp_inspect_watch_vcpus(w->inspect);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #include <stdint.h>
 
 #include "dirtyprof/snapshot.h"
+#include "probe/hook.h"
 #include "vm/proc.h"
 
 struct dp_watch;
@@ -19,7 +20,7 @@ struct dp_watch_opts {
 	pid_t pid;
 	uint64_t interval_ns;
 	enum dp_source source; /* DP_SRC_NONE: choose */
-	int lowest;	       /* 0: best hooks first; 1: leave the first choice out */
+	struct dp_hooks hooks; /* which to take */
 	bool no_peek;	       /* do not look at KVM's bitmap between syncs */
 	bool no_wire;
 	enum dp_compare compare;

@@ -220,11 +220,11 @@ static int open_probe(struct dp_watch *w, char *msg, size_t len)
 				     .slot_ids = w->slot_ids,
 				     .layout = &w->layout,
 				     .kvm = dp_inspect_kvm(w->inspect),
-				     .lowest = w->o.lowest };
+				     .how = w->o.hooks.how[DP_USE_RING] };
 	struct dp_harvest_opts ho = { .pid = w->o.pid,
 				      .slot_ids = w->slot_ids,
 				      .host_pages = w->vm.ram_pages,
-				      .lowest = w->o.lowest ? 1 : 0 };
+				      .how = w->o.hooks.how[DP_USE_HARVEST] };
 	int err;
 
 	eo.vcpu_ptrs = dp_inspect_vcpu_ptrs(w->inspect, &eo.nptrs);

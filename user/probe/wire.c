@@ -31,32 +31,50 @@ struct sock_seen {
 
 struct dp_wire_probe {
 	struct wire_bpf *skel;
-	struct bpf_link *link;
-	struct bpf_program *prog;
-	const char *hook;
+	struct bpf_link *links[DP_WAY_PROGS];
+	const struct dp_way *way;
 	pid_t pid;
 	struct sock_seen seen[DP_WIRE_ENTRIES];
 	bool running; /* a migration's stream was seen and has not ended */
 	uint64_t total, first_ns, last_ns;
 };
 
-static int load(struct dp_wire_probe *w, int level)
+const struct dp_way dp_wire_ways[] = {
+	{ "tp_btf",
+	  "tp_btf sock_send_length",
+	  "sock_send_length",
+	  { "send_btf" },
+	  "bytes of the migration's sockets" },
+	{ "raw_tp",
+	  "raw_tp sock_send_length",
+	  "sock_send_length",
+	  { "send_raw" },
+	  "bytes of the migration's sockets" },
+	{ "fexit",
+	  "fexit tcp_sendmsg, unix_stream_sendmsg",
+	  "tcp_sendmsg",
+	  { "tcp_fexit", "unix_fexit" },
+	  "bytes of the migration's sockets, of TCP and unix" },
+	{ "kretprobe",
+	  "kretprobe tcp_sendmsg, unix_stream_sendmsg",
+	  "tcp_sendmsg",
+	  { "tcp_kretprobe", "unix_kretprobe", "tcp_kprobe", "unix_kprobe" },
+	  "bytes of the migration's sockets, of TCP and unix" },
+	{ NULL },
+};
+
+static int load(void *ctx, const struct dp_way *way)
 {
+	struct dp_wire_probe *w = ctx;
 	int err;
 
 	w->skel = wire_bpf__open_opts(dp_bpf_open_opts());
 	if (!w->skel)
 		return errno ? -errno : -ENOMEM;
-	bpf_program__set_autoload(w->skel->progs.send_btf, level == 0);
-	bpf_program__set_autoload(w->skel->progs.send_raw, level == 1);
+	dp_way_autoload(dp_wire_ways, way, w->skel->obj);
 	w->skel->rodata->targ_tgid = w->pid;
 	err = wire_bpf__load(w->skel);
-	if (!err) {
-		w->prog = level ? w->skel->progs.send_raw : w->skel->progs.send_btf;
-		w->hook = level ? "raw_tp sock_send_length" : "tp_btf sock_send_length";
-		w->link = bpf_program__attach(w->prog);
-		err = w->link ? 0 : -errno;
-	}
+	err = err ? err : dp_way_attach(way, w->skel->obj, w->links);
 	if (err) {
 		wire_bpf__destroy(w->skel);
 		w->skel = NULL;
@@ -64,25 +82,19 @@ static int load(struct dp_wire_probe *w, int level)
 	return err;
 }
 
-int dp_wire_open(pid_t pid, int lowest, bool only, struct dp_wire_probe **out, char *msg, size_t len)
+int dp_wire_open(pid_t pid, const char *how, struct dp_wire_probe **out, char *msg, size_t len)
 {
 	struct dp_wire_probe *w = calloc(1, sizeof(*w));
-	int err = -ENOMEM, level;
+	int err;
 
 	*out = NULL;
 	if (!w) {
 		snprintf(msg, len, "out of memory");
-		return err;
+		return -ENOMEM;
 	}
 	w->pid = pid;
-	for (level = lowest; level <= (only ? lowest : 1); level++) {
-		err = load(w, level);
-		if (!err)
-			break;
-	}
+	err = dp_ways_try(dp_wire_ways, how, load, w, &w->way, msg, len);
 	if (err) {
-		snprintf(msg, len, "cannot attach to sock_send_length (kernel 6.3 and later): %s",
-			 strerror(-err));
 		dp_wire_close(w);
 		return err;
 	}
@@ -94,14 +106,14 @@ void dp_wire_close(struct dp_wire_probe *w)
 {
 	if (!w)
 		return;
-	bpf_link__destroy(w->link);
+	dp_way_detach(w->links);
 	wire_bpf__destroy(w->skel);
 	free(w);
 }
 
 const char *dp_wire_hook(const struct dp_wire_probe *w)
 {
-	return w->hook;
+	return w->way->hook;
 }
 
 static struct sock_seen *find(struct dp_wire_probe *w, const struct dp_wire_key *k, bool add)
@@ -355,11 +367,13 @@ bool dp_wire_is_sender(const struct dp_wire_probe *w, uint32_t tid)
 
 uint64_t dp_wire_lost(const struct dp_wire_probe *w)
 {
-	return __atomic_load_n(&w->skel->bss->lost_sockets, __ATOMIC_RELAXED);
+	return __atomic_load_n(&w->skel->bss->lost_sockets, __ATOMIC_RELAXED) +
+	       __atomic_load_n(&w->skel->bss->lost_returns, __ATOMIC_RELAXED) +
+	       dp_way_missed(w->way, w->skel->obj);
 }
 
 void dp_wire_stats(const struct dp_wire_probe *w, uint64_t *runs, uint64_t *ns, uint64_t *map_bytes)
 {
-	dp_bpf_stats(w->prog, runs, ns);
-	*map_bytes += dp_bpf_memlock(w->skel->maps.sockets);
+	dp_way_stats(w->way, w->skel->obj, runs, ns);
+	*map_bytes += dp_bpf_memlock(w->skel->maps.sockets) + dp_bpf_memlock(w->skel->maps.sending);
 }

@@ -9,11 +9,14 @@
 #include <sys/types.h>
 
 #include "dirtyprof/snapshot.h"
+#include "probe/hook.h"
 
 struct dp_wire_probe;
 
-/* 0 or negative errno, with *msg set. lowest and only as with the other probes. */
-int dp_wire_open(pid_t pid, int lowest, bool only, struct dp_wire_probe **out, char *msg, size_t len);
+extern const struct dp_way dp_wire_ways[];
+
+/* how: the way to take, NULL: the best that works. 0 or negative errno, with *msg set. */
+int dp_wire_open(pid_t pid, const char *how, struct dp_wire_probe **out, char *msg, size_t len);
 void dp_wire_close(struct dp_wire_probe *w);
 const char *dp_wire_hook(const struct dp_wire_probe *w);
 

@@ -16,6 +16,7 @@
 #define DP_IOC_DIRSHIFT 30
 
 struct pt_regs {
+	unsigned long cx;
 	unsigned long dx;
 	unsigned long si;
 	unsigned long di;
