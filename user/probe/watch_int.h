@@ -53,6 +53,7 @@ struct dp_watch {
 	struct dp_kvm kvm;	  /* as last looked at */
 	struct dp_slot_rec *recs; /* copy of its slots */
 	uint32_t nrecs, slot_ids;
+	uint32_t opened_vcpus, last_vcpus; /* vCPUs when the source was opened, and at the last look */
 	uint64_t base_ns;    /* CLOCK_MONOTONIC of the session's zero */
 	bool logging;	     /* RAM logs */
 	uint64_t stopped_at; /* session clock: the guest does not run since then; 0 = it runs */

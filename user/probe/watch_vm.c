@@ -284,6 +284,7 @@ int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len)
 		goto oom;
 	}
 	w->seen_pages = 0;
+	w->opened_vcpus = w->last_vcpus = w->kvm.vm.created_vcpus;
 	err = open_probe(w, msg, len);
 	if (err)
 		return err;
@@ -361,15 +362,43 @@ bool dp_watch_guest_stopped(struct dp_watch *w)
 				 dp_mono_ns() > dp_inspect_last_run_ns(w->inspect) + BETWEEN_RUNS_NS);
 }
 
+/* A vCPU has been plugged in, with a ring that nobody follows. Its file comes a moment after it was counted. */
+static bool vcpus_changed(struct dp_watch *w, const struct dp_kvm *k)
+{
+	uint32_t before = w->last_vcpus;
+
+	w->last_vcpus = k->vm.created_vcpus;
+	return w->events && k->vm.created_vcpus == before && before != w->opened_vcpus;
+}
+
+/* Opens the source anew, for a VM that it no longer fits. */
+static int start_over(struct dp_watch *w, uint64_t t_mono, struct dp_kvm *k)
+{
+	char msg[DP_WATCH_MSG];
+	int err;
+
+	/* What is left of a VM that is being freed can look like anything: only an open file makes it real. */
+	if (dp_inspect_refind(w->inspect) || dp_inspect_look(w->inspect, k))
+		return -ESTALE;
+	w->kvm = *k;
+	dp_info("the VM's memory layout or vCPUs changed: starting over");
+	if (w->logging && w->events)
+		dp_events_logging(w->events, false, t_mono);
+	dp_watch_source_close(w);
+	err = dp_watch_source_open(w, msg, sizeof(msg));
+	if (err)
+		dp_err("%s", msg);
+	return err;
+}
+
 /*
  * Looks at the VM's slots at t_mono and follows changes. exact: they changed at t_mono, as the call that
  * changed them was seen; else at some time since the last look. 0; -ESTALE: the VM is gone; -ENOMEM.
  */
 int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact)
 {
-	char msg[DP_WATCH_MSG];
 	struct dp_kvm k;
-	bool was = w->logging;
+	bool was = w->logging, over;
 	int err = dp_inspect_look(w->inspect, &k);
 
 	if (err == -ESTALE) {
@@ -382,31 +411,22 @@ int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact)
 	if (k.vm.overflow)
 		dp_debug("%u memslots found no room", k.vm.overflow);
 	follow_run_state(w);
-	if (same_slots(w, &k)) {
+	over = vcpus_changed(w, &k);
+	if (same_slots(w, &k) && !over) {
 		follow_events(w, t_mono);
 		return 0;
 	}
 	err = copy_recs(w, &k);
 	if (err)
 		return err;
-	if (!fits(w) || w->vm.ring_entries != k.vm.ring_bytes / 16) {
+	if (over || !fits(w) || w->vm.ring_entries != k.vm.ring_bytes / 16) {
 		/* The next look finds the same change, when nobody reads the source any more. */
 		w->nrecs = 0;
 		if (w->reading)
 			return 0;
-		/* What is left of a VM that is being freed can look like anything: only an open file makes it real. */
-		if (dp_inspect_refind(w->inspect) || dp_inspect_look(w->inspect, &k))
-			return -ESTALE;
-		w->kvm = k;
-		dp_info("the VM's memory layout changed: starting over");
-		if (w->logging && w->events)
-			dp_events_logging(w->events, false, t_mono);
-		dp_watch_source_close(w);
-		err = dp_watch_source_open(w, msg, sizeof(msg));
-		if (err) {
-			dp_err("%s", msg);
+		err = start_over(w, t_mono, &k);
+		if (err)
 			return err;
-		}
 		was = false;
 	} else {
 		err = fill_vm(w, &k.vm);
