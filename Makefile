@@ -5,6 +5,7 @@
 # make install    DESTDIR= PREFIX=                    make uninstall
 # make lint       the static checks alone             make format   clang-format all C
 # make bench      what dirtyprof costs                make clean
+# make check-kernels   on Debian kernels of two architectures, under emulation (docs/kernels.md)
 #
 # Nothing here needs the network, git or the running kernel's BTF.
 

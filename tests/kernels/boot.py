@@ -11,11 +11,10 @@ only the DONE line counts. The emulator dies with the process that started it.
 """
 
 import collections
-import ctypes
 import os
 import re
 import select
-import signal
+import shutil
 import subprocess
 import time
 
@@ -44,10 +43,6 @@ def x86(qemu_tree, smp=1, mem=512, timeout=120):
          "-accel", "tcg,thread=multi", "-cpu", "max,+svm,+npt", "-smp", str(smp), "-m", str(mem),
          "-nodefaults", "-no-user-config", "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"]
     return Machine(argv, "ttyS0", timeout, {"QEMU_MODULE_DIR": qemu_tree + "/nowhere"})
-
-
-def _die_with_parent():
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 
 
 def _lines(proc, log, deadline):
@@ -97,13 +92,13 @@ def _read(proc, log, timeout):
 
 def boot(machine, image, initrd, log, append=""):
     """Runs it to its end. log: where the whole console goes."""
-    argv = machine.argv + ["-kernel", image, "-initrd", initrd, "-append",
+    leash = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
+    argv = leash + machine.argv + ["-kernel", image, "-initrd", initrd, "-append",
                            f"console={machine.console} panic=-1 quiet loglevel=2 {append}".strip()]
     start = time.monotonic()
     with open(log, "wb") as out:
-        # preexec_fn is safe here: what it calls takes no lock
         with subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              env=dict(os.environ, **machine.env), preexec_fn=_die_with_parent) as proc:
+                              env=dict(os.environ, **machine.env)) as proc:
             try:
                 records, why, tail = _read(proc, out, machine.timeout)
                 if not why:

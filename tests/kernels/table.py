@@ -94,7 +94,7 @@ def _parse(table):
 
 
 def _between(doc):
-    found = re.search(re.escape(BEGIN) + r"\n(.*)\n" + re.escape(END), doc, re.S)
+    found = re.search(re.escape(BEGIN) + r"\n(.*?)" + re.escape(END), doc, re.S)
     return found[1] if found else None
 
 
@@ -120,5 +120,5 @@ def doc_write(rows, path):
     if _between(doc) is None:
         raise ValueError(f"{path} has no place for the table ({BEGIN})")
     with open(path, "w", encoding="utf-8") as f:
-        f.write(re.sub(re.escape(BEGIN) + r"\n.*\n" + re.escape(END),
+        f.write(re.sub(re.escape(BEGIN) + r"\n.*?" + re.escape(END),
                        lambda _: f"{BEGIN}\n{doc_table(rows)}\n{END}", doc, flags=re.S))
