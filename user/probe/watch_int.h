@@ -93,7 +93,6 @@ uint64_t dp_mono_ns(void);
 /* watch_vm.c */
 int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact);
 bool dp_watch_guest_stopped(struct dp_watch *w);
-void dp_watch_backing(struct dp_watch *w);
 
 /* watch_granule.c: from the MMU and the backing; from an interval's dirty pages, where they show more */
 void dp_watch_granule(struct dp_watch *w);
@@ -110,6 +109,11 @@ void dp_watch_drain(struct dp_watch *w);
 void dp_watch_read_harvest(struct dp_watch *w);
 void dp_watch_end_sync(struct dp_watch *w);
 void dp_watch_peek(struct dp_watch *w);
+
+/* watch_backing.c */
+void dp_watch_backing(struct dp_watch *w);
+void dp_watch_keep_backing(const struct dp_vm *vm, struct dp_slot *s);
+bool dp_watch_backing_known(const struct dp_vm *vm);
 
 /* watch_change.c */
 /* The pages that a sync newly reports; then the sync, if it covers RAM. */

@@ -9,7 +9,6 @@
 
 #include "cli/log.h"
 #include "probe/watch_int.h"
-#include "vm/backing.h"
 
 #define SPARE_SLOT_IDS	64	     /* for slots that are plugged in later */
 #define STOPPED_NS	200000000ull /* a VMM may hold a vCPU this long between two KVM_RUNs */
@@ -67,25 +66,6 @@ static int copy_recs(struct dp_watch *w, const struct dp_kvm *k)
 	return 0;
 }
 
-void dp_watch_backing(struct dp_watch *w)
-{
-	struct dp_range *ranges = calloc(w->vm.nslots ? w->vm.nslots : 1, sizeof(*ranges));
-	struct dp_backing *b = calloc(w->vm.nslots ? w->vm.nslots : 1, sizeof(*b));
-	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
-	uint32_t i;
-
-	if (ranges && b) {
-		for (i = 0; i < w->vm.nslots; i++)
-			ranges[i] = (struct dp_range){ w->vm.slots[i].hva, w->vm.slots[i].npages * page };
-		dp_backing_read(w->o.pid, ranges, w->vm.nslots, b);
-		for (i = 0; i < w->vm.nslots; i++)
-			w->vm.slots[i].backing = b[i];
-		dp_watch_granule(w);
-	}
-	free(ranges);
-	free(b);
-}
-
 /* Fills w->vm from w->recs and w->layout. */
 static int fill_vm(struct dp_watch *w, const struct dp_vm_rec *vr)
 {
@@ -103,6 +83,11 @@ static int fill_vm(struct dp_watch *w, const struct dp_vm_rec *vr)
 		free(pages);
 		free(ext);
 		return -ENOMEM;
+	}
+	for (i = 0; i < w->nrecs; i++) {
+		slots[i].hva = w->recs[i].hva;
+		slots[i].npages = w->recs[i].npages;
+		dp_watch_keep_backing(vm, &slots[i]);
 	}
 	free(vm->slots);
 	free(vm->region_pages);
@@ -130,7 +115,8 @@ static int fill_vm(struct dp_watch *w, const struct dp_vm_rec *vr)
 				       .flags = r->flags,
 				       .base_gfn = r->base_gfn,
 				       .npages = r->npages,
-				       .hva = r->hva };
+				       .hva = r->hva,
+				       .backing = s->backing };
 		s->logging = r->flags & KVM_MEM_LOG_DIRTY_PAGES;
 		s->ram = is_ram(r);
 		if (a != DP_INDEX_NONE && s->ram) {
@@ -434,7 +420,8 @@ int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact)
 		if (err)
 			return err;
 	}
-	w->next_backing = 0;
+	if (!dp_watch_backing_known(&w->vm))
+		w->next_backing = 0;
 	w->logging = ram_logs(w);
 	follow_events(w, t_mono);
 	if (w->logging != was) {
