@@ -34,6 +34,7 @@ static const char usage_text[] =
 	"  --mmu radix | hash     POWER: the guest's (the host's)\n"
 	"  --cold                 do not touch the pattern's pages beforehand\n"
 	"  --same PERCENT         so many of the pages are written with what they hold (0; the pattern silent: 100)\n"
+	"  --fill                 write to all of RAM beforehand: no page is zero\n"
 	"  --seed N\n"
 	"  --wait-file PATH       begin when this file exists; --wait-seconds S at most (30)\n"
 	"Events go to stdout, a JSON object a line: ready, log, churn, sync, end.\n";
@@ -44,6 +45,7 @@ enum {
 	O_CPU,
 	O_CYCLIC,
 	O_COLD,
+	O_FILL,
 	O_MEM,
 	O_STRIDE,
 	O_OFFSET,
@@ -73,6 +75,7 @@ static const struct option longopts[] = {
 	{ "cpu", 1, NULL, O_CPU },
 	{ "cyclic", 0, NULL, O_CYCLIC },
 	{ "cold", 0, NULL, O_COLD },
+	{ "fill", 0, NULL, O_FILL },
 	{ "mem", 1, NULL, O_MEM },
 	{ "stride", 1, NULL, O_STRIDE },
 	{ "offset", 1, NULL, O_OFFSET },
@@ -212,6 +215,8 @@ static bool parse_option(struct options *o, int c, const char *arg, bool *cyclic
 		return *cyclic = true;
 	case O_COLD:
 		return o->cold = true;
+	case O_FILL:
+		return o->fill = true;
 	case O_MEM:
 		return parse_size(arg, &o->mem);
 	case O_STRIDE:

@@ -68,6 +68,9 @@ static void touch_pattern(struct vmm *v)
 
 	for (uint64_t i = 0; i < pages; i++)
 		v->ram[v->opt.offset + i * v->opt.stride] = TOUCHED;
+	/* Not where the pattern writes: what the guest writes must change its page. */
+	for (uint64_t i = 0; v->opt.fill && i < v->opt.mem / PAGE_BYTES; i++)
+		v->ram[i * PAGE_BYTES + PAGE_BYTES / 2] = 1;
 }
 
 int vm_set_slot(struct vmm *v, const struct slot *s, bool log, bool delete)
@@ -222,7 +225,7 @@ int vm_open(struct vmm *v)
 	err = map_ram(v);
 	if (!err)
 		err = map_private(v);
-	if (!err && !v->opt.cold)
+	if (!err && (!v->opt.cold || v->opt.fill))
 		touch_pattern(v);
 	if (!err)
 		err = choose_log(v);

@@ -63,6 +63,7 @@ struct options {
 	int64_t log_off_after_ms;
 	uint32_t churn_ms;
 	bool lockstep; /* vCPUs stand still during a sync */
+	bool fill;     /* no page of RAM is zero */
 	bool cold;     /* the pattern's pages get their host memory only when the guest writes to them */
 	const char *wait_file;
 	uint32_t wait_seconds;

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # shellcheck shell=dash disable=SC2034 # lib.sh reads some
 # The test VMM in each mode, watched through every hook that this kernel has, all at once.
-# /etc/dp.conf: MODES (words MODE[@CPU]), P (pages), RUN_S, SYNC_MS, SETTLE_S, VMM_ARGS
+# /etc/dp.conf: MODES (words MODE[@CPU][+VARIANT]), P (pages), RUN_S, SYNC_MS, SETTLE_S, VMM_ARGS and, for a variant,
+# VMM_ARGS_VARIANT behind them
 # shellcheck source=/dev/null
 . /lib.sh
 # shellcheck source=/dev/null
@@ -26,14 +27,16 @@ vmm_ready()
 
 run_mode()
 {
-	mode=${CASE%@*} cpu=${CASE#*@}
+	word=${CASE%+*} variant=${CASE#*+} more=''
+	mode=${word%@*} cpu=${word#*@}
 	C=/tmp/case PROFS='' t0=$(uptime_s)
 	rm -rf $C
 	mkdir -p $C
-	[ "$cpu" = "$CASE" ] && cpu='' || cpu="--cpu $cpu"
+	[ "$variant" = "$CASE" ] || eval "more=\$VMM_ARGS_$variant"
+	[ "$cpu" = "$word" ] && cpu='' || cpu="--cpu $cpu"
 	# shellcheck disable=SC2086 # several words
 	dpvmm --log "$mode" $cpu --pattern "rounds:$P" --lockstep --seconds "$RUN_S" --sync-ms "$SYNC_MS" \
-		--wait-file $C/go --wait-seconds 200 $VMM_ARGS >$C/vmm 2>$C/vmm.err &
+		--wait-file $C/go --wait-seconds 200 $VMM_ARGS $more >$C/vmm 2>$C/vmm.err &
 	VMM=$!
 	wait_for 30 vmm_ready
 	if alive $VMM; then

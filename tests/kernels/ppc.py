@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""The ppc64le half: Debian's kernels as KVM HV hosts on an emulated bare-metal POWER9, with the radix MMU and with hash.
+
+What is compared exactly. KVM HV keeps the log of what the guest stored to in its page tables, and GET collects it. On hash the
+C bit of an HPTE says "written" and nothing else. On radix a page that was only read can be reported as well: the test VMM's
+guest only writes to its RAM (code and work list lie in a slot that does not log), so that there, too, each bit is a store. The
+unit is the host's page of 4K or 64K; a hash guest on hugepages of 16M gets 256 bits of 64K for one store.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+
+import boot
+import cross
+import entries
+import fetch
+
+ARCH = "ppc64le"
+# suite, flavour; of the newest Debian each flavour is run, with both MMUs
+KERNELS = (("bookworm", "powerpc64le"), ("trixie", "powerpc64le"), ("trixie", "powerpc64le-64k"),
+           ("sid", "powerpc64le"), ("sid", "powerpc64le-64k"))
+QEMU = ("bookworm", "amd64", ["qemu-system-ppc"], True)
+PAHOLE = ("bookworm", "amd64", ["pahole"], True)
+KB, MB = 1 << 10, 1 << 20
+PAGES = 211       # prime
+HUGE_PAGES = 11   # prime, of 16M
+# The guest's pages lie 64K apart: each is a host page of its own on every kernel.
+CONF = {"P": PAGES, "RUN_S": 2, "SYNC_MS": 400, "SETTLE_S": 60, "VMM_ARGS": "--stride 64K --mem 256M --seed 7",
+        "VMM_ARGS_hash": "--mmu hash",
+        "VMM_ARGS_huge16M": f"--backing hugetlb:16M --stride 16M --pattern rounds:{HUGE_PAGES}"}
+HUGE_BOOT = "hugepagesz=16M hugepages=20"
+
+
+def powernv(tree, mem=2048, timeout=200):
+    """A POWER9 without a hypervisor of its own, whose kernel can be a KVM HV host. Without the BMC it would not power off."""
+    argv = boot.tree_program(tree, "/usr/bin/qemu-system-ppc64") + \
+        ["-L", tree + "/usr/share/qemu", "-M", "powernv9", "-cpu", "POWER9", "-m", str(mem), "-smp", "1", "-accel", "tcg",
+         "-net", "none", "-device", "ipmi-bmc-sim,id=bmc0", "-device", "isa-ipmi-bt,bmc=bmc0,irq=10", "-nodefaults",
+         "-no-user-config", "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"]
+    return boot.Machine(argv, "hvc0", timeout, {"QEMU_MODULE_DIR": tree + "/nowhere"})
+
+
+# ---- a kernel without BTF ----
+
+def has_btf(kernel):
+    """Whether a kernel image (ELF) carries BTF."""
+    with open(kernel.image, "rb") as f:
+        return b"\0.BTF\0" in f.read()
+
+
+def _debug_image(store, kernel, into):
+    """The kernel with its debugging symbols: one file of a package of several gigabytes."""
+    index = store.index("bookworm", "ppc64el")
+    with index.lock():
+        index.update()
+        files = index.resolve([f"linux-image-{kernel.release}-dbg"], False)
+        why = index.download(files, into)
+    if why:
+        raise entries.FetchError(f"debugging symbols of {kernel.release}: {why}")
+    deb, path = os.path.join(into, files[0]), f"./usr/lib/debug/boot/vmlinux-{kernel.release}"
+    with subprocess.Popen(["dpkg-deb", "--fsys-tarfile", deb], stdout=subprocess.PIPE) as unpack:
+        done = subprocess.run(["tar", "-x", "-C", into, path], stdin=unpack.stdout, capture_output=True, text=True,
+                              timeout=600, check=False)
+    if done.returncode:
+        raise entries.FetchError(f"{files[0]}: {done.stderr.strip()[:200]}")
+    return os.path.join(into, path)
+
+
+def make_btf(store, kernel):
+    """A file of the kernel's types, made once as the manual says, from its debugging symbols. Kept in the cache."""
+    where = os.path.join(store.dir, "btf", kernel.release)
+    if os.path.exists(where):
+        return where
+    os.makedirs(os.path.dirname(where), exist_ok=True)
+    pahole = boot.tree_program(store.tree(*PAHOLE), "/usr/bin/pahole")
+    tmp = tempfile.mkdtemp(dir=store.dir)
+    try:
+        image = _debug_image(store, kernel, tmp)
+        out = os.path.join(tmp, "btf")
+        done = subprocess.run(pahole + [f"--btf_encode_detached={out}", image], capture_output=True, text=True, timeout=300,
+                              check=False)
+        if done.returncode or not os.path.exists(out):
+            raise entries.FetchError(f"pahole {os.path.basename(image)}: {done.stderr.strip()[:200]}")
+        os.rename(out, where)
+    finally:
+        shutil.rmtree(tmp, ignore_errors=True)
+    return where
+
+
+# ---- the entries ----
+
+def _image(store, kernel, folder, conf, script="modes.sh", btf=False):
+    image = entries.base_image(store, "ppc64el", kernel, ["kvm_hv"], script, conf)
+    image.copy("/bin/dpvmm", os.path.join(folder, "tests/dpvmm"), 0o755)
+    image.copy("/bin/dirtyprof.real" if btf else "/bin/dirtyprof", os.path.join(folder, "dirtyprof"), 0o755)
+    if btf:
+        image.copy("/kernel.btf", make_btf(store, kernel), 0o644)
+        image.text("/bin/dirtyprof", '#!/bin/sh\nexec dirtyprof.real --btf /kernel.btf "$@"\n', 0o755)
+    return image
+
+
+def _facts(case, page, mmu, granule):
+    """What dirtyprof says of the VM itself, against what it is. "" if it agrees."""
+    report = next((r for r in case.json("prof:auto") if r["type"] == "report"), None)
+    if not report:
+        return "no report"
+    vm = report["vm"]
+    want = {"granule_bytes": granule, "mmu": mmu, "granule_mixed": False}
+    wrong = [f"{k} is {vm[k]}, not {v}" for k, v in want.items() if vm[k] != v]
+    if vm["backing"]["base_page_bytes"] != page:
+        wrong.append(f"base_page_bytes is {vm['backing']['base_page_bytes']}, not {page}")
+    huge = 16 * MB if granule == 16 * MB else 0
+    if vm["backing"]["huge_page_bytes"] != huge:
+        wrong.append(f"huge_page_bytes is {vm['backing']['huge_page_bytes']}, not {huge}")
+    return "; ".join(wrong)
+
+
+def _judge(page, host_mmu):
+    """A judge for a boot with this page size and MMU."""
+    def judge(entry, run):
+        cases, rows = entries.cases_of(run), []
+        for mode in entry.modes:
+            huge = mode.endswith("16M")
+            granule = 16 * MB if huge else page
+            mmu = "hash" if mode.endswith("+hash") else host_mmu
+            rows += entries.judge_modes(entry, run, [mode], HUGE_PAGES if huge else PAGES, page,
+                                         granule=granule, peeks=False)
+            wrong = _facts(cases.get(mode, entries.Case()), page, mmu, granule)
+            rows.append(entry.row(mode, "granule, MMU and backing", entries.FAIL if wrong else entries.OK, 0, wrong))
+        return rows + entries.complaint_rows(entry, run)
+    return judge
+
+
+def _modes(page, hash_boot):
+    """What the test VMM does on this host."""
+    if not hash_boot:
+        return ("bitmap", "bitmap+hash")
+    # A host with pages of 4K does not map a guest's real mode with 16M.
+    return ("bitmap", "bitmap+huge16M") if page == 64 * KB else ("bitmap",)
+
+
+def _entry(store, machine, folder, kernel, hash_boot):
+    series, page = entries.series_of(kernel.release), 4 * KB if _pages_4k(kernel) else 64 * KB
+    btf, modes = has_btf(kernel) or kernel.image.endswith("vmlinuz"), _modes(page, hash_boot)
+    host_mmu = "hash" if hash_boot else "radix"
+    conf = dict(CONF, MODES=" ".join(modes))
+    entry = entries.Entry(
+        f"ppc-{series}-{page // KB}k-{host_mmu}", kernel, series, ARCH, f"{host_mmu} {page // KB}K", machine,
+        lambda: _image(store, kernel, folder, conf, btf=not btf), _judge(page, host_mmu),
+        f"disable_radix {HUGE_BOOT}" if hash_boot else "", tuple((m, "taken by itself") for m in modes), 60, 2048)
+    entry.modes = modes
+    return entry
+
+
+def _pages_4k(kernel):
+    """Debian's -64k flavour says so; its only ppc64el kernel before had 64K without a name for it."""
+    config = os.path.join(os.path.dirname(kernel.image), f"config-{kernel.release}")
+    if os.path.exists(config):
+        with open(config, encoding="ascii") as f:
+            return "CONFIG_PPC_4K_PAGES=y" in f.read()
+    return not kernel.release.endswith("-64k")
+
+
+def plan(store):
+    """(entries, rows for what cannot be had)"""
+    out, rows = [], []
+    try:
+        machine, folder = powernv(store.tree(*QEMU)), cross.build(store)
+    except (fetch.FetchError, cross.BuildError) as e:
+        return [], [entries.unavailable("all", ARCH, "all", e)]
+    for suite, flavour in KERNELS:
+        try:
+            kernel = store.kernel(suite, "ppc64el", flavour)
+        except fetch.FetchError as e:
+            rows.append(entries.unavailable(f"of {suite}", ARCH, flavour, e))
+            continue
+        out += [_entry(store, machine, folder, kernel, hash_boot) for hash_boot in (False, True)]
+    return out, rows
