@@ -28,6 +28,14 @@ $(BUILD)/tests/unit/test_qmp_fuzz: tests/unit/test_qmp_fuzz.c $(QEMU_SRC) $(QEMU
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all -Itests -o $@ $(filter %.c,$^) \
 		$(LDFLAGS) -lcmocka -ljson-c -lm
 
+# What reads a process's memory.
+CONTENT_OBJ := $(BUILD)/user/vm/content.o
+
+$(BUILD)/tests/unit/test_content: tests/unit/test_content.c $(CONTENT_OBJ) $(PURE_LIB) user/vm/content.h
+	$(call msg,TEST)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $< $(CONTENT_OBJ) $(PURE_LIB) $(LDFLAGS) -lcmocka -lm
+
 # A QMP server that misbehaves as told, for tests of the whole tool.
 $(FAKE_QMP): tests/lib/fake_qmp_main.c tests/lib/fake_qmp.c tests/lib/fake_qmp.h
 	$(call msg,TEST)

@@ -306,7 +306,8 @@ static void count(struct dp_change *c, struct entry *e, const uint64_t *hash)
 
 	compare(c, c->hash + ((size_t)(e - c->entry) << c->shift), hash, &known, &changed);
 	/* Of pages that could not be read the log's report does not count either. */
-	d = (double)dirty_pages(c, e->granule) * (double)known / (double)(1ull << c->shift);
+	d = (double)dirty_pages(c, e->granule);
+	d = d < (double)known ? d : (double)known;
 	a = (double)changed < d ? (double)changed : d;
 	if (!known)
 		return;
