@@ -5,26 +5,16 @@
 #include <string.h>
 
 #include "model/change_est.h"
+#include "model/change_panel.h"
 #include "model/change_rank.h"
 #include "model/pagehash.h"
 #include "model/rollup.h"
 
-#define MAX_HASHES    (1u << 17) /* 1 MiB; more only where MIN_ENTRIES granules need it */
-#define MAX_ENTRIES   (1u << 15)
-#define MIN_ENTRIES   8u
 #define MAX_READ      4096u  /* granules a window: a share within 1 %, whatever it is */
 #define MAX_LIST      32768u /* dirty granules that are ranked one by one */
 #define SPARSE	      8	     /* less than 1/SPARSE of MAX_READ in the sample is little */
 #define SPARSE_WINDOW 3
 #define FRESH	      20 /* more than 1/FRESH of a window's pages is much */
-
-/* A sampled granule whose contents are known as of its last dirty window. */
-struct entry {
-	uint32_t granule, rank;
-	uint32_t windows; /* compared, after an earlier dirty one */
-	bool known;
-	double a, d; /* in those: pages changed, pages reported */
-};
 
 struct dp_change {
 	uint32_t shift;	    /* log2 of 4K pages in a granule */
@@ -33,11 +23,7 @@ struct dp_change {
 	struct dp_pageset dirty; /* pages of the window under way */
 	uint64_t ndirty;	 /* how many they are */
 	uint64_t *ever;		 /* a bit a granule: dirty in a window of this design */
-	struct entry *entry;
-	uint64_t *hash; /* 2^shift for each entry */
-	uint32_t nentries, max_entries;
-	uint32_t *slot; /* hash table of entries: number + 1, by granule */
-	uint32_t nslots;
+	struct dp_panel panel;	 /* the sample */
 	uint32_t *plan;
 	size_t nplan, ngot;
 	uint64_t bound; /* sampled: ranks below it */
@@ -58,7 +44,6 @@ struct dp_change *dp_change_new(const struct dp_change_opts *o)
 {
 	struct dp_change *c = calloc(1, sizeof(*c));
 	uint32_t bits = 0;
-	size_t pages;
 
 	if (!c)
 		return NULL;
@@ -67,19 +52,10 @@ struct dp_change *dp_change_new(const struct dp_change_opts *o)
 	while (1ull << bits < c->ngranules)
 		bits++;
 	dp_rank_init(&c->rank, bits, o->seed);
-	c->max_entries = MAX_HASHES >> c->shift;
-	c->max_entries = c->max_entries < MIN_ENTRIES ? MIN_ENTRIES : c->max_entries;
-	c->max_entries = c->max_entries > MAX_ENTRIES ? MAX_ENTRIES : c->max_entries;
-	for (c->nslots = 16; c->nslots < 2 * c->max_entries; c->nslots *= 2)
-		;
-	pages = (size_t)c->max_entries << c->shift;
 	c->bound = 1ull << bits;
 	c->ever = calloc(c->ngranules / 64 + 1, 8);
-	c->entry = calloc(c->max_entries, sizeof(*c->entry));
-	c->hash = calloc(pages, 8);
-	c->slot = calloc(c->nslots, sizeof(*c->slot));
 	c->plan = calloc(MAX_LIST, sizeof(*c->plan));
-	if (dp_pageset_init(&c->dirty, o->nregions) || !c->ever || !c->entry || !c->hash || !c->slot ||
+	if (dp_pageset_init(&c->dirty, o->nregions) || dp_panel_init(&c->panel, o->shift) || !c->ever ||
 	    !c->plan) {
 		dp_change_free(c);
 		return NULL;
@@ -93,9 +69,7 @@ void dp_change_free(struct dp_change *c)
 		return;
 	dp_pageset_free(&c->dirty);
 	free(c->ever);
-	free(c->entry);
-	free(c->hash);
-	free(c->slot);
+	dp_panel_free(&c->panel);
 	free(c->plan);
 	free(c);
 }
@@ -121,46 +95,15 @@ static uint64_t dirty_pages(const struct dp_change *c, uint32_t granule)
 	return (uint64_t)__builtin_popcountll(w);
 }
 
-/* The table's place for a granule: where it is, or where it would go. */
-static uint32_t *place(const struct dp_change *c, uint32_t granule)
-{
-	uint32_t i = granule * 2654435761u & (c->nslots - 1);
-
-	while (c->slot[i] && c->entry[c->slot[i] - 1].granule != granule)
-		i = (i + 1) & (c->nslots - 1);
-	return &c->slot[i];
-}
-
-static struct entry *find(const struct dp_change *c, uint32_t granule)
-{
-	uint32_t s = *place(c, granule);
-
-	return s ? &c->entry[s - 1] : NULL;
-}
-
 /* Only ranks below the bound stay. */
 static void lower(struct dp_change *c, uint64_t bound)
 {
-	uint32_t i, n = 0;
-
 	if (bound >= c->bound)
 		return;
 	c->bound = bound;
 	if (c->next > bound)
 		c->next = bound;
-	memset(c->slot, 0, c->nslots * sizeof(*c->slot));
-	for (i = 0; i < c->nentries; i++) {
-		if (c->entry[i].rank >= bound)
-			continue;
-		if (n != i) {
-			c->entry[n] = c->entry[i];
-			memcpy(c->hash + ((size_t)n << c->shift), c->hash + ((size_t)i << c->shift),
-			       8ull << c->shift);
-		}
-		*place(c, c->entry[n].granule) = n + 1;
-		n++;
-	}
-	c->nentries = n;
+	dp_panel_keep(&c->panel, bound);
 }
 
 static int by_value(const void *a, const void *b)
@@ -168,22 +111,6 @@ static int by_value(const void *a, const void *b)
 	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
 
 	return x < y ? -1 : x > y;
-}
-
-/* Room for one more: the upper quarter of the ranks goes. */
-static void make_room(struct dp_change *c)
-{
-	uint32_t *rank = malloc(c->nentries * sizeof(*rank)), i;
-
-	if (!rank) {
-		lower(c, c->bound / 2);
-		return;
-	}
-	for (i = 0; i < c->nentries; i++)
-		rank[i] = c->entry[i].rank;
-	qsort(rank, c->nentries, sizeof(*rank), by_value);
-	lower(c, rank[c->nentries - c->nentries / 4 - 1]);
-	free(rank);
 }
 
 void dp_change_log(struct dp_change *c, const struct dp_pageset *pages)
@@ -252,7 +179,7 @@ static void list_by_rank(struct dp_change *c)
 /* Where much is dirtied for the first time, a part of what may be read is for granules that were not dirty yet. */
 static size_t share_of(const struct dp_change *c, size_t room)
 {
-	if (room > 3 && c->fresh && c->next < c->bound && c->nentries < c->max_entries / 2)
+	if (room > 3 && c->fresh && c->next < c->bound && c->panel.n < c->panel.max / 2)
 		room -= room / 4;
 	return room < MAX_READ ? room : MAX_READ;
 }
@@ -299,12 +226,12 @@ static void compare(const struct dp_change *c, const uint64_t *old, const uint64
 	}
 }
 
-static void count(struct dp_change *c, struct entry *e, const uint64_t *hash)
+static void count(struct dp_change *c, struct dp_panel_entry *e, const uint64_t *hash)
 {
 	uint64_t known, changed;
 	double a, d;
 
-	compare(c, c->hash + ((size_t)(e - c->entry) << c->shift), hash, &known, &changed);
+	compare(c, dp_panel_hash(&c->panel, e), hash, &known, &changed);
 	/* Of pages that could not be read the log's report does not count either. */
 	d = (double)dirty_pages(c, e->granule);
 	d = d < (double)known ? d : (double)known;
@@ -327,24 +254,17 @@ static void count(struct dp_change *c, struct entry *e, const uint64_t *hash)
 	c->first.pages += d;
 }
 
-static struct entry *add(struct dp_change *c, uint32_t granule, uint32_t rank)
+static struct dp_panel_entry *add(struct dp_change *c, uint32_t granule, uint32_t rank)
 {
-	struct entry *e;
-
-	if (c->nentries == c->max_entries)
-		make_room(c);
-	if (rank >= c->bound || c->nentries == c->max_entries)
-		return NULL;
-	e = &c->entry[c->nentries];
-	*e = (struct entry){ .granule = granule, .rank = rank };
-	*place(c, granule) = c->nentries + 1;
-	c->nentries++;
-	return e;
+	/* Where there is no room the upper quarter of the ranks goes. */
+	if (dp_panel_full(&c->panel))
+		lower(c, dp_panel_quarter(&c->panel));
+	return rank < c->bound ? dp_panel_add(&c->panel, granule, rank) : NULL;
 }
 
 void dp_change_got(struct dp_change *c, uint32_t granule, const uint64_t *hash)
 {
-	struct entry *e = find(c, granule);
+	struct dp_panel_entry *e = dp_panel_find(&c->panel, granule);
 
 	if (c->looking)
 		c->scanned++;
@@ -363,7 +283,7 @@ void dp_change_got(struct dp_change *c, uint32_t granule, const uint64_t *hash)
 		count(c, e, hash);
 	if (!e)
 		return;
-	memcpy(c->hash + ((size_t)(e - c->entry) << c->shift), hash, 8ull << c->shift);
+	memcpy(dp_panel_hash(&c->panel, e), hash, 8ull << c->shift);
 	e->known = true;
 }
 
@@ -397,7 +317,7 @@ static void note_window(struct dp_change *c)
 	}
 }
 
-static void add_entry(struct dp_change_sum *s, const struct entry *e)
+static void add_entry(struct dp_change_sum *s, const struct dp_panel_entry *e)
 {
 	s->n++;
 	s->a += e->a;
@@ -413,9 +333,9 @@ static void strata(const struct dp_change *c, struct dp_change_sum *again, struc
 	uint32_t i;
 
 	memset(again, 0, sizeof(*again));
-	for (i = 0; i < c->nentries; i++)
-		if (c->entry[i].windows)
-			add_entry(again, &c->entry[i]);
+	for (i = 0; i < c->panel.n; i++)
+		if (c->panel.entry[i].windows)
+			add_entry(again, &c->panel.entry[i]);
 	again->total = c->total[0];
 	again->fraction = (double)c->bound / (double)all_ranks(c);
 	*first = c->first;
@@ -432,11 +352,11 @@ static void restart(struct dp_change *c)
 	dp_change_close(&again, &first, &c->past);
 	c->bound = all_ranks(c);
 	c->next = 0;
-	c->nentries = c->scanned = c->sparse = 0;
+	c->scanned = c->sparse = 0;
 	c->windows_here = 0;
 	c->total[0] = c->total[1] = 0;
 	memset(&c->first, 0, sizeof(c->first));
-	memset(c->slot, 0, c->nslots * sizeof(*c->slot));
+	dp_panel_keep(&c->panel, 0);
 	memset(c->ever, 0, (c->ngranules / 64 + 1) * 8);
 }
 
@@ -468,7 +388,7 @@ void dp_change_end(struct dp_change *c, uint64_t window_ns, uint64_t lag_ns)
 bool dp_change_next(struct dp_change *c, uint32_t *granule)
 {
 	while (c->windows_here && c->next < c->bound && c->scanned < MAX_READ &&
-	       c->nentries < c->max_entries / 2) {
+	       c->panel.n < c->panel.max / 2) {
 		uint32_t g = dp_rank_at(&c->rank, (uint32_t)c->next++);
 
 		if (g >= c->ngranules || bit(c->ever, g))
