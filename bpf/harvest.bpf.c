@@ -21,7 +21,10 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile int targ_tgid = 0;
 const volatile __u32 targ_slot_ids = 0;
 
+const volatile int targ_self = 0; /* the loader's own process */
+
 __u64 lost_chunks;
+__u64 self_calls; /* ioctls of the loader's own, by which it sees that the hook is called */
 __u64 gets, clears, peeks;
 __u64 copy_ns;	/* time spent copying: rare and long, so it is not sampled but summed */
 __u64 woken_ns; /* when the reader was woken last */
@@ -340,6 +343,13 @@ static __always_inline bool is_ours(u32 cmd)
 	       cmd == KVM_SET_USER_MEMORY_REGION2;
 }
 
+/* A VM's ioctl of the loader itself. */
+static __always_inline void note_self(void)
+{
+	if ((int)(bpf_get_current_pid_tgid() >> 32) == targ_self)
+		__sync_fetch_and_add(&self_calls, 1);
+}
+
 static __always_inline int on_ioctl(u32 cmd, u64 arg, long ret)
 {
 	if (ret < 0 || !is_ours(cmd))
@@ -362,6 +372,7 @@ static __always_inline int on_ioctl(u32 cmd, u64 arg, long ret)
 SEC("fexit/kvm_vm_ioctl")
 int BPF_PROG(vm_ioctl_fexit, struct file *filp, unsigned int cmd, unsigned long arg, long ret)
 {
+	note_self();
 	return IS_TARGET() ? on_ioctl(cmd, arg, ret) : 0;
 }
 
@@ -401,6 +412,7 @@ int BPF_KRETPROBE(vm_ioctl_kretprobe, long ret)
 	u32 tid = (u32)bpf_get_current_pid_tgid();
 	struct call *at, call;
 
+	note_self();
 	if (!IS_TARGET())
 		return 0;
 	at = bpf_map_lookup_elem(&calls, &tid);

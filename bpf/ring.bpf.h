@@ -493,7 +493,7 @@ int first_push_raw(struct bpf_raw_tracepoint_args *ctx)
 SEC("tp_btf/kvm_dirty_ring_reset")
 int BPF_PROG(reset_btf, struct kvm_dirty_ring *ring)
 {
-	return IS_TARGET() ? on_reset(ring) : 0;
+	return IS_TARGET() && !tp_arg_missing(ring) ? on_reset(ring) : 0;
 }
 
 SEC("raw_tp/kvm_dirty_ring_reset")

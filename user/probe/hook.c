@@ -169,7 +169,7 @@ static bool is_how(const struct dp_way *way, const char *prefix)
 
 static bool is_tracepoint(const struct dp_way *way)
 {
-	return is_how(way, "tp_btf") || is_how(way, "raw_tp");
+	return strstr(way->how, "tp_btf") || strstr(way->how, "raw_tp");
 }
 
 static bool locked_down(void)
@@ -207,18 +207,28 @@ static bool find_symbol(const char *name, char module[MODULE_LEN])
 	return found;
 }
 
-/* libbpf found no type for the target. */
-static void why_no_type(const struct dp_way *way, char *msg, size_t len)
+/* Whether the kernel has what a way hooks, and in which module. Of a tracepoint either symbol may be hidden. */
+static bool find_target(const struct dp_way *way, char module[MODULE_LEN])
 {
-	const char *kind = is_tracepoint(way) ? "tracepoint" : "function";
-	char sym[128], module[MODULE_LEN], path[128];
+	static const char *const prefix[] = { "__tracepoint_", "__traceiter_" };
+	char sym[128];
+	size_t i;
 
-	snprintf(sym, sizeof(sym), "%s%s", is_tracepoint(way) ? "__tracepoint_" : "", way->target);
-	if (!find_symbol(sym, module)) {
-		snprintf(msg, len, "this kernel has no %s %s%s", kind, way->target,
-			 strstr(way->target, "kvm") ? " (is the module kvm loaded?)" : "");
-		return;
+	if (!is_tracepoint(way))
+		return find_symbol(way->target, module);
+	for (i = 0; i < sizeof(prefix) / sizeof(*prefix); i++) {
+		snprintf(sym, sizeof(sym), "%s%s", prefix[i], way->target);
+		if (find_symbol(sym, module))
+			return true;
 	}
+	return false;
+}
+
+/* libbpf found no type for the target. */
+static void why_no_type(const struct dp_way *way, const char *module, char *msg, size_t len)
+{
+	char path[128];
+
 	snprintf(path, sizeof(path), "/sys/kernel/btf/%s", module);
 	if (module[0] && access(path, R_OK))
 		snprintf(msg, len, "the module %s has no BTF (Linux 5.11 and CONFIG_DEBUG_INFO_BTF_MODULES)",
@@ -247,7 +257,8 @@ static void why_not_permitted(const struct dp_way *way, char *msg, size_t len)
 
 void dp_way_why(const struct dp_way *way, int err, char *msg, size_t len)
 {
-	bool typed = is_how(way, "tp_btf") || is_how(way, "fe"), probe = strstr(way->how, "probe") != NULL;
+	bool typed = strstr(way->how, "tp_btf") || is_how(way, "fe"),
+	     probe = strstr(way->how, "probe") != NULL;
 	char module[MODULE_LEN];
 
 	if (locked_down())
@@ -257,17 +268,18 @@ void dp_way_why(const struct dp_way *way, int err, char *msg, size_t len)
 	else if (dp_bpf_no_btf() || (typed && access("/sys/kernel/btf/vmlinux", R_OK)))
 		snprintf(msg, len, "%s",
 			 dp_bpf_no_btf() ? dp_bpf_no_btf() : "this kernel has no BTF of its own");
-	else if (typed && err == -ESRCH)
-		why_no_type(way, msg, len);
 	else if (probe && no_kprobes())
 		snprintf(msg, len, "this kernel has no kprobes (CONFIG_KPROBES, CONFIG_KPROBE_EVENTS)");
-	else if (probe && !find_symbol(way->target, module))
-		snprintf(msg, len, "this kernel has no function %s%s", way->target,
-			 strstr(way->target, "kvm") ? " (is the module kvm loaded?)" : "");
-	else if (is_tracepoint(way) && err == -ENOENT)
-		snprintf(msg, len, "this kernel has no tracepoint %s", way->target);
+	else if (err == -ENODATA)
+		snprintf(msg, len, "it attaches, but this kernel does not call it");
 	else if (err == -KERNEL_ENOTSUPP)
 		snprintf(msg, len, "this kernel cannot attach %s programs to functions", way->how);
+	else if (way->target[0] && !find_target(way, module))
+		snprintf(msg, len, "this kernel has no %s %s%s",
+			 is_tracepoint(way) ? "tracepoint" : "function", way->target,
+			 strstr(way->target, "kvm") ? " (is the module kvm loaded?)" : "");
+	else if (typed && err == -ESRCH)
+		why_no_type(way, module, msg, len);
 	else if (err == -EACCES || err == -EINVAL)
 		snprintf(msg, len, "the kernel's verifier refuses the program (see features -v)");
 	else
