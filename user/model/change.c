@@ -368,11 +368,13 @@ void dp_change_end(struct dp_change *c, uint64_t window_ns, uint64_t lag_ns)
 	lower(c, c->ngot < c->nplan ? dp_rank_of(&c->rank, c->plan[c->ngot]) : c->cut);
 	note_window(c);
 	c->fresh = (c->total[1] - first) * FRESH > c->total[0] - again + c->total[1] - first;
-	if (!c->windows_here++) {
-		/* Nothing was read before it. */
+	if (!c->windows_here) {
+		/* Nothing was read before the first one that has something dirty; nor does time count before it. */
+		c->windows_here = c->ndirty != 0;
 		c->total[0] = c->total[1] = 0;
 		c->fresh = false;
 	} else {
+		c->windows_here++;
 		c->windows++;
 		c->window_ns += window_ns;
 		c->lag_ns += lag_ns;
@@ -387,8 +389,7 @@ void dp_change_end(struct dp_change *c, uint64_t window_ns, uint64_t lag_ns)
 
 bool dp_change_next(struct dp_change *c, uint32_t *granule)
 {
-	while (c->windows_here && c->next < c->bound && c->scanned < MAX_READ &&
-	       c->panel.n < c->panel.max / 2) {
+	while (c->next < c->bound && c->scanned < MAX_READ && c->panel.n < c->panel.max / 2) {
 		uint32_t g = dp_rank_at(&c->rank, (uint32_t)c->next++);
 
 		if (g >= c->ngranules || bit(c->ever, g))
