@@ -67,8 +67,14 @@ void dp_change_end(struct dp_change *c, uint64_t window_ns, uint64_t lag_ns);
  */
 bool dp_change_next(struct dp_change *c, uint32_t *granule);
 
-/* What the log reported since the last sync is not all that was written: contents are taken anew. */
+/*
+ * What the log has reported since the window began is not all that was written: at its end contents are taken anew, and
+ * nothing is compared.
+ */
 void dp_change_gap(struct dp_change *c);
+
+/* Granules that would have to be read for that, at most. */
+size_t dp_change_sampled(const struct dp_change *c);
 
 /* Sets what of *out this knows: unit, windows, window_ns, lag_ns, compared, failed, again, first, past. */
 void dp_change_stats(const struct dp_change *c, struct dp_changes *out);

@@ -69,7 +69,7 @@ void dp_panel_keep(struct dp_panel *p, uint64_t bound)
 
 	memset(p->slot, 0, p->nslots * sizeof(*p->slot));
 	for (i = 0; i < p->n; i++) {
-		if (p->entry[i].rank >= bound)
+		if (p->entry[i].rank >= bound || p->entry[i].drop)
 			continue;
 		if (n != i) {
 			memcpy(dp_panel_hash(p, &p->entry[n]), dp_panel_hash(p, &p->entry[i]), bytes);

@@ -11,6 +11,7 @@ struct dp_panel_entry {
 	uint32_t granule, rank;
 	uint32_t windows; /* compared, after an earlier dirty one */
 	bool known;	  /* what it held */
+	bool drop;	  /* at the next dp_panel_keep */
 	double a, d;	  /* in those: pages changed, pages reported */
 };
 
@@ -32,7 +33,7 @@ struct dp_panel_entry *dp_panel_find(const struct dp_panel *p, uint32_t granule)
 struct dp_panel_entry *dp_panel_add(struct dp_panel *p, uint32_t granule, uint32_t rank);
 uint64_t *dp_panel_hash(const struct dp_panel *p, const struct dp_panel_entry *e);
 
-/* Drops all whose rank is not below the bound. */
+/* Drops all that are marked, and all whose rank is not below the bound. */
 void dp_panel_keep(struct dp_panel *p, uint64_t bound);
 bool dp_panel_full(const struct dp_panel *p);
 /* A bound that a quarter of the entries reaches. */

@@ -33,6 +33,7 @@ struct dp_watch_change {
 	uint64_t off_at, off_ns; /* logging is off since; was, in this window */
 	uint64_t read_bytes;	 /* this interval */
 	uint64_t *hva, *hash;	 /* of the granules that are read at once */
+	bool joined;		 /* the window goes on, though there is a gap in it */
 	bool gave_up;
 };
 
@@ -102,8 +103,6 @@ static struct dp_watch_change *ready(struct dp_watch *w)
 		if (!x)
 			return NULL;
 		x->bps = w->o.compare_bps ? w->o.compare_bps : DEFAULT_BPS;
-		x->allowance = (double)x->bps * AT_ONCE_S;
-		x->fed_at = dp_mono_ns() - w->base_ns;
 	}
 	if (x->gave_up)
 		return NULL;
@@ -231,7 +230,8 @@ static int end_window(struct dp_watch *w, uint64_t t)
 	dp_change_end(x->design, x->began ? t - x->began : 0, n ? (uint64_t)(lag / (double)n) : 0);
 	x->began = t;
 	x->off_ns = 0;
-	return err ? err : read_ahead(w, may - n);
+	/* The next window's share is left. */
+	return err ? err : read_ahead(w, may > 2 * n ? may - 2 * n : 0);
 }
 
 void dp_watch_change_log(struct dp_watch *w, const struct dp_pageset *pages)
@@ -250,11 +250,17 @@ void dp_watch_change_sync(struct dp_watch *w, const struct dp_sync *s)
 	if (!x)
 		return;
 	feed(x, dp_mono_ns() - w->base_ns);
+	/*
+	 * QEMU's dirty-rate calculations switch logging off and on in between. If reading anew what the sample holds takes too
+	 * much, a longer window in which the gap counts for less may do.
+	 */
 	if (x->began && x->off_ns * GAP_SHARE > s->t_ns - x->began) {
-		dp_debug("logging was off for too long to compare contents across it");
+		x->joined = !x->joined && dp_change_sampled(x->design) > room(x) / 2;
+		if (x->joined)
+			return;
 		dp_change_gap(x->design);
-		x->began = x->off_ns = 0;
 	}
+	x->joined = false;
 	err = end_window(w, s->t_ns);
 	if (err && dp_proc_alive(&w->proc)) {
 		dp_warn("contents cannot be compared: %s", strerror(-err));

@@ -157,8 +157,7 @@ static void coarse(struct dp_buf *b, const struct dp_report *r, const struct dp_
 			b, 2,
 			"Note: KVM tells apart only %s here, so one 4K write makes QEMU resend all of it: "
 			"%s what really changed%s.",
-			a, dp_fmt_times(x, sizeof(x), n->value2),
-			huge ? ", as hugepages back the VM" : "");
+			a, dp_fmt_times(x, sizeof(x), n->value2), huge ? ", as hugepages back the VM" : "");
 }
 
 static void caution(struct dp_buf *b, const struct dp_report *r, const struct dp_note *n)
