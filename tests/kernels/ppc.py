@@ -7,12 +7,14 @@ guest only writes to its RAM (code and work list lie in a slot that does not log
 unit is the host's page of 4K or 64K; a hash guest on hugepages of 16M gets 256 bits of 64K for one store.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
 import tempfile
 
 import boot
+import classic
 import cross
 import entries
 import fetch
@@ -21,6 +23,7 @@ ARCH = "ppc64le"
 # suite, flavour; of the newest Debian each flavour is run, with both MMUs
 KERNELS = (("bookworm", "powerpc64le"), ("trixie", "powerpc64le"), ("trixie", "powerpc64le-64k"),
            ("sid", "powerpc64le"), ("sid", "powerpc64le-64k"))
+NEWEST = "sid"
 QEMU = ("bookworm", "amd64", ["qemu-system-ppc"], True)
 PAHOLE = ("bookworm", "amd64", ["pahole"], True)
 KB, MB = 1 << 10, 1 << 20
@@ -29,8 +32,12 @@ HUGE_PAGES = 11   # prime, of 16M
 # The guest's pages lie 64K apart: each is a host page of its own on every kernel.
 CONF = {"P": PAGES, "RUN_S": 2, "SYNC_MS": 400, "SETTLE_S": 60, "VMM_ARGS": "--stride 64K --mem 256M --seed 7",
         "VMM_ARGS_hash": "--mmu hash",
-        "VMM_ARGS_huge16M": f"--backing hugetlb:16M --stride 16M --pattern rounds:{HUGE_PAGES}"}
-HUGE_BOOT = "hugepagesz=16M hugepages=20"
+        "VMM_ARGS_huge16M": f"--backing hugetlb:16M --stride 16M --pattern rounds:{HUGE_PAGES}",
+        "VMM_ARGS_huge2M": "--backing hugetlb:2M --stride 1M", "VMM_ARGS_huge1G": "--backing hugetlb:1G --stride 4M --mem 1G",
+        "VMM_ARGS_thp": "--backing thp --stride 1M"}
+HASH_BOOT = "disable_radix hugepagesz=16M hugepages=20"
+RADIX_HUGE_BOOT = "hugepagesz=2M hugepages=130 hugepagesz=1G hugepages=1"
+BACKING = {"huge16M": 16 * MB, "huge2M": 2 * MB, "huge1G": 1 << 30}
 
 
 def powernv(tree, mem=2048, timeout=200):
@@ -38,6 +45,15 @@ def powernv(tree, mem=2048, timeout=200):
     argv = boot.tree_program(tree, "/usr/bin/qemu-system-ppc64") + \
         ["-L", tree + "/usr/share/qemu", "-M", "powernv9", "-cpu", "POWER9", "-m", str(mem), "-smp", "1", "-accel", "tcg",
          "-net", "none", "-device", "ipmi-bmc-sim,id=bmc0", "-device", "isa-ipmi-bt,bmc=bmc0,irq=10", "-nodefaults",
+         "-no-user-config", "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"]
+    return boot.Machine(argv, "hvc0", timeout, {"QEMU_MODULE_DIR": tree + "/nowhere"})
+
+
+def pseries(tree, mem=3072, timeout=200):
+    """A POWER9 LPAR that may nest another: radix only, but with hugepages of 2M and 1G, which powernv9 lacks."""
+    argv = boot.tree_program(tree, "/usr/bin/qemu-system-ppc64") + \
+        ["-L", tree + "/usr/share/qemu", "-M", "pseries,cap-nested-hv=on,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken,"
+         "cap-ccf-assist=off", "-cpu", "POWER9", "-m", str(mem), "-smp", "1", "-accel", "tcg", "-net", "none", "-nodefaults",
          "-no-user-config", "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"]
     return boot.Machine(argv, "hvc0", timeout, {"QEMU_MODULE_DIR": tree + "/nowhere"})
 
@@ -71,9 +87,15 @@ def _debug_image(store, kernel, into):
 def make_btf(store, kernel):
     """A file of the kernel's types, made once as the manual says, from its debugging symbols. Kept in the cache."""
     where = os.path.join(store.dir, "btf", kernel.release)
-    if os.path.exists(where):
-        return where
     os.makedirs(os.path.dirname(where), exist_ok=True)
+    with open(where + ".lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # one makes it, the others wait
+        if not os.path.exists(where):
+            _make_btf(store, kernel, where)
+    return where
+
+
+def _make_btf(store, kernel, where):
     pahole = boot.tree_program(store.tree(*PAHOLE), "/usr/bin/pahole")
     tmp = tempfile.mkdtemp(dir=store.dir)
     try:
@@ -86,7 +108,6 @@ def make_btf(store, kernel):
         os.rename(out, where)
     finally:
         shutil.rmtree(tmp, ignore_errors=True)
-    return where
 
 
 # ---- the entries ----
@@ -97,11 +118,11 @@ def _image(store, kernel, folder, conf, script="modes.sh", btf=False):
     image.copy("/bin/dirtyprof.real" if btf else "/bin/dirtyprof", os.path.join(folder, "dirtyprof"), 0o755)
     if btf:
         image.copy("/kernel.btf", make_btf(store, kernel), 0o644)
-        image.text("/bin/dirtyprof", '#!/bin/sh\nexec dirtyprof.real --btf /kernel.btf "$@"\n', 0o755)
+        image.text("/bin/dirtyprof", '#!/bin/sh\nexec dirtyprof.real "$@" --btf /kernel.btf\n', 0o755)
     return image
 
 
-def _facts(case, page, mmu, granule):
+def _facts(case, page, mmu, granule, variant):
     """What dirtyprof says of the VM itself, against what it is. "" if it agrees."""
     report = next((r for r in case.json("prof:auto") if r["type"] == "report"), None)
     if not report:
@@ -111,9 +132,11 @@ def _facts(case, page, mmu, granule):
     wrong = [f"{k} is {vm[k]}, not {v}" for k, v in want.items() if vm[k] != v]
     if vm["backing"]["base_page_bytes"] != page:
         wrong.append(f"base_page_bytes is {vm['backing']['base_page_bytes']}, not {page}")
-    huge = 16 * MB if granule == 16 * MB else 0
+    huge = BACKING.get(variant, 0)
     if vm["backing"]["huge_page_bytes"] != huge:
         wrong.append(f"huge_page_bytes is {vm['backing']['huge_page_bytes']}, not {huge}")
+    if bool(vm["backing"]["thp_bytes"]) != (variant == "thp"):
+        wrong.append(f"thp_bytes is {vm['backing']['thp_bytes']}")
     return "; ".join(wrong)
 
 
@@ -122,36 +145,51 @@ def _judge(page, host_mmu):
     def judge(entry, run):
         cases, rows = entries.cases_of(run), []
         for mode in entry.modes:
-            huge = mode.endswith("16M")
+            variant = mode.partition("+")[2]
+            huge = variant == "huge16M"
             granule = 16 * MB if huge else page
-            mmu = "hash" if mode.endswith("+hash") else host_mmu
+            mmu = "hash" if variant == "hash" else host_mmu
             rows += entries.judge_modes(entry, run, [mode], HUGE_PAGES if huge else PAGES, page,
                                          granule=granule, peeks=False)
-            wrong = _facts(cases.get(mode, entries.Case()), page, mmu, granule)
+            wrong = _facts(cases.get(mode, entries.Case()), page, mmu, granule, variant)
             rows.append(entry.row(mode, "granule, MMU and backing", entries.FAIL if wrong else entries.OK, 0, wrong))
         return rows + entries.complaint_rows(entry, run)
     return judge
 
 
 def _modes(page, hash_boot):
-    """What the test VMM does on this host."""
+    """What the test VMM does on this bare-metal host."""
     if not hash_boot:
         return ("bitmap", "bitmap+hash")
     # A host with pages of 4K does not map a guest's real mode with 16M.
     return ("bitmap", "bitmap+huge16M") if page == 64 * KB else ("bitmap",)
 
 
-def _entry(store, machine, folder, kernel, hash_boot):
-    series, page = entries.series_of(kernel.release), 4 * KB if _pages_4k(kernel) else 64 * KB
-    btf, modes = has_btf(kernel) or kernel.image.endswith("vmlinuz"), _modes(page, hash_boot)
-    host_mmu = "hash" if hash_boot else "radix"
-    conf = dict(CONF, MODES=" ".join(modes))
-    entry = entries.Entry(
-        f"ppc-{series}-{page // KB}k-{host_mmu}", kernel, series, ARCH, f"{host_mmu} {page // KB}K", machine,
-        lambda: _image(store, kernel, folder, conf, btf=not btf), _judge(page, host_mmu),
-        f"disable_radix {HUGE_BOOT}" if hash_boot else "", tuple((m, "taken by itself") for m in modes), 60, 2048)
-    entry.modes = modes
-    return entry
+class _Host:  # pylint: disable=too-few-public-methods
+    """What entries are made of: a kernel, and what it is booted with."""
+
+    def __init__(self, store, folder, kernel):
+        self.store, self.folder, self.kernel = store, folder, kernel
+        self.series, self.page = entries.series_of(kernel.release), 4 * KB if _pages_4k(kernel) else 64 * KB
+        self.btf = has_btf(kernel) or kernel.image.endswith("vmlinuz")
+
+    def _entry(self, name, mmu, machine, image, judge, append, promises):
+        return entries.Entry(f"ppc-{self.series}-{self.page // KB}k-{name}", self.kernel, self.series, ARCH,
+                             f"{mmu} {self.page // KB}K", machine, image, judge, append, promises, 60, 2048)
+
+    def modes(self, machine, name, mmu, modes, append=""):
+        """The test VMM in these modes."""
+        conf = dict(CONF, MODES=" ".join(modes))
+        entry = self._entry(name, mmu, machine, lambda: _image(self.store, self.kernel, self.folder, conf, btf=not self.btf),
+                            _judge(self.page, mmu), append, tuple((m, "taken by itself") for m in modes))
+        entry.modes = modes
+        return entry
+
+    def classic(self, machine):
+        """The classic case."""
+        return self._entry("classic", "hash", machine,
+                           lambda: _image(self.store, self.kernel, self.folder, classic.CONF, "classic.sh"),
+                           classic.judge, HASH_BOOT, tuple(("classic case", what) for what in classic.ROWS))
 
 
 def _pages_4k(kernel):
@@ -167,7 +205,7 @@ def plan(store):
     """(entries, rows for what cannot be had)"""
     out, rows = [], []
     try:
-        machine, folder = powernv(store.tree(*QEMU)), cross.build(store)
+        tree, folder = store.tree(*QEMU), cross.build(store)
     except (fetch.FetchError, cross.BuildError) as e:
         return [], [entries.unavailable("all", ARCH, "all", e)]
     for suite, flavour in KERNELS:
@@ -176,5 +214,14 @@ def plan(store):
         except fetch.FetchError as e:
             rows.append(entries.unavailable(f"of {suite}", ARCH, flavour, e))
             continue
-        out += [_entry(store, machine, folder, kernel, hash_boot) for hash_boot in (False, True)]
+        host = _Host(store, folder, kernel)
+        out.append(host.modes(powernv(tree), "radix", "radix", _modes(host.page, False)))
+        # A hash guest on pages of 4K is seen above; the hash MMU has to be the host's for 16M.
+        if host.page == 64 * KB or suite == NEWEST:
+            out.append(host.modes(powernv(tree), "hash", "hash", _modes(host.page, True), HASH_BOOT))
+        if suite == NEWEST:
+            hugepages = ("bitmap+huge2M", "bitmap+huge1G") if host.page == 64 * KB else ("bitmap+huge1G", "bitmap+thp")
+            out.append(host.modes(pseries(tree), "nested", "radix", hugepages, RADIX_HUGE_BOOT))
+        if (suite, host.page) == ("trixie", 64 * KB):
+            out.append(host.classic(powernv(tree)))
     return out, rows
