@@ -1,6 +1,6 @@
 #!/bin/busybox sh
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-# shellcheck shell=dash disable=SC2034 # lib.sh reads some
+# shellcheck shell=dash disable=SC2034,SC2153 # lib.sh and dp.conf
 # The classic case on POWER: a guest that writes one word every so often to each of a few places 16M apart, its memory full
 # of what is not zero; dirtyprof predicts its migration over 1 Gb/s at 300 ms. Once on hugepages of 16M, once on base pages.
 # /etc/dp.conf: CASES, PATTERN, MEM, RUN_S, SYNC_MS, SETTLE_S, and for each case VMM_ARGS_CASE
