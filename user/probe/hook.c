@@ -83,6 +83,7 @@ int dp_ways_try(const struct dp_way *ways, const char *only, int (*load)(void *c
 		err = load(ctx, w);
 		if (!err) {
 			*taken = w;
+			msg[0] = '\0';
 			return 0;
 		}
 		dp_way_why(w, err, why, sizeof(why));
