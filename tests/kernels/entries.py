@@ -220,6 +220,14 @@ def judge_modes(entry, run, modes, pages, page=4096, features=None, granule=0, p
     return rows
 
 
+def judge_rest(entry, run, done=("ring", "harvest", "mark", "wire")):
+    """Rows of dirtyprof features for what no case of its own exercises: that it loads and attaches is the result."""
+    case = cases_of(run).get("features", Case())
+    rows = [entry.row("features", hook_name(f), OK if f["works"] else NONE, case.seconds(), "" if f["works"] else f["why"])
+            for f in case.json("row") if f["what"] not in done]
+    return rows or [entry.row("features", "dirtyprof features", FAIL, case.seconds(), case.text("err")[:200] or "said nothing")]
+
+
 def _swap(judged, seconds):
     return judged[0], seconds, judged[1]
 

@@ -15,7 +15,13 @@ QEMU = ("bookworm-backports", "amd64", ["qemu-system-x86"], True)
 PAGES = 1009  # prime
 # How the VM logs, and whether the test VMM's guest is a 64-bit or a 32-bit one
 MODES = ("ring:4096", "bitmap", "manual@emulated", "manual-init")
-CONF = {"MODES": " ".join(MODES), "P": PAGES, "RUN_S": 2, "SYNC_MS": 400, "SETTLE_S": 100, "VMM_ARGS": ""}
+# A VM on huge pages: pages 2 MiB apart, so that each dirties a block of 2 MiB of its own.
+HUGE_PAGES, HUGE_MEM, HUGE_OF = 61, 128 << 20, 2 << 20
+HUGE = f"--pattern rounds:{HUGE_PAGES} --stride 2M --offset 1M --mem 128M --backing"
+BACKED_ON = "6.12"
+BACKED = ("bitmap+hugetlb", "manual+thp")
+CONF = {"P": PAGES, "RUN_S": 2, "SYNC_MS": 400, "SETTLE_S": 100, "VMM_ARGS": "", "PLAIN": "hugetlb thp",
+        "VMM_ARGS_hugetlb": f"{HUGE} hugetlb:2M", "VMM_ARGS_thp": f"{HUGE} thp"}
 
 HOPS = ("tcp", "unix")
 # Firmware that reaches the guest at once; a guest that rewrites some of the 48 MiB that it filled.
@@ -37,17 +43,67 @@ def _fill(image):
     image.program("/bin/dpvmm", built("tests/dpvmm"))
 
 
+def _backing(case, mode):
+    """What dirtyprof says of the pages behind the VM's memory, and of the blocks of 2 MiB, against arithmetic. "" if right."""
+    records = case.json("prof:auto")
+    report = next((r for r in records if r["type"] == "report"), None)
+    if not report:
+        return "no report"
+    backing = report["vm"]["backing"]
+    if mode.endswith("hugetlb"):
+        got, want = (backing["huge_bytes"], backing["huge_page_bytes"]), (HUGE_MEM, HUGE_OF)
+    else:  # of which only what was touched is there
+        got, want = (backing["thp_bytes"], HUGE_OF), (HUGE_PAGES * HUGE_OF, HUGE_OF)
+    if got != want:
+        return f"{want[0]} bytes in pages of {HUGE_OF}, dirtyprof says {got[0]} in pages of {got[1]}"
+    blocks = [(s["new_blocks"]["4K"], s["new_blocks"]["2M"]) for s in records if s["type"] == "sync"]
+    if len(blocks) < entries.LEAST_SYNCS or any(b != (HUGE_PAGES, HUGE_PAGES) for b in blocks):
+        return f"{HUGE_PAGES} pages in as many blocks of 2M, dirtyprof says {blocks}"
+    return ""
+
+
 def _judge(entry, run):
-    return entries.judge_modes(entry, run, MODES, PAGES) + entries.complaint_rows(entry, run)
+    rows = entries.judge_modes(entry, run, MODES, PAGES) + entries.judge_rest(entry, run)
+    cases = entries.cases_of(run)
+    for mode in BACKED if entry.series == BACKED_ON else ():
+        rows += entries.judge_modes(entry, run, [mode], HUGE_PAGES, features=[])
+        case = cases.get(mode, entries.Case())
+        wrong = _backing(case, mode)
+        rows.append(entry.row(mode, "backing", entries.FAIL if wrong else entries.OK, case.seconds(), wrong))
+    return rows + entries.complaint_rows(entry, run)
 
 
-def _modes(store, machine, kernel, series):
+def _modes(store, tree, kernel, series):
     def image():
-        i = entries.base_image(store, "amd64", kernel, ["kvm_amd"], "modes.sh", CONF)
+        modes = MODES + (BACKED if series == BACKED_ON else ())
+        i = entries.base_image(store, "amd64", kernel, ["kvm_amd"], "modes.sh", dict(CONF, MODES=" ".join(modes)))
         _fill(i)
         return i
-    return entries.Entry(f"x86-{series}-modes", kernel, series, ARCH, MMU, machine, image, _judge, "mitigations=off",
+    append = "mitigations=off" + (" hugepages=70" if series == BACKED_ON else "")
+    machine = boot.x86(tree, mem=1024 if series == BACKED_ON else 512, timeout=400)
+    return entries.Entry(f"x86-{series}-modes", kernel, series, ARCH, MMU, machine, image, _judge, append,
                          promises=tuple((m, "taken by itself") for m in MODES), cost=100)
+
+
+def _judge_nothing(entry, run):
+    """One clear line that names what is in the way, and status 1, from both commands."""
+    rows, cases = [], entries.cases_of(run)
+    for what, command in (("watch", "dirtyprof -p PID"), ("features", "dirtyprof features")):
+        case = cases.get(what, entries.Case())
+        said, status = case.streams["err"], case.text("exit")
+        good = status == "1" and len(said) == 1 and "lockdown" in said[0] and "libbpf" not in said[0]
+        rows.append(entry.row("lockdown=confidentiality", f"{command}: one clear line", entries.OK if good else entries.FAIL,
+                              case.seconds(), f"status {status}: {' | '.join(said)[:200]}"))
+    return rows + entries.complaint_rows(entry, run)
+
+
+def _nothing(store, tree, kernel, series):
+    def image():
+        i = entries.base_image(store, "amd64", kernel, ["kvm_amd"], "nothing.sh", {})
+        _fill(i)
+        return i
+    return entries.Entry(f"x86-{series}-nothing", kernel, series, ARCH, MMU, boot.x86(tree, timeout=200), image, _judge_nothing,
+                         "mitigations=off lockdown=confidentiality", cost=20)
 
 
 def _migrate(store, tree, kernel, series):
@@ -71,7 +127,6 @@ def plan(store):
         tree = store.tree(*QEMU)
     except entries.FetchError as e:
         return [], [entries.unavailable("all", ARCH, MMU, e)]
-    machine = boot.x86(tree, smp=1, mem=512, timeout=400)
     for suite in SUITES:
         try:
             kernel = store.kernel(suite, "amd64", FLAVOUR)
@@ -82,6 +137,8 @@ def plan(store):
         if series in seen:
             continue
         seen.add(series)
-        out.append(_modes(store, machine, kernel, series))
+        out.append(_modes(store, tree, kernel, series))
         out.append(_migrate(store, tree, kernel, series))
+        if series == BACKED_ON:
+            out.append(_nothing(store, tree, kernel, series))
     return out, rows

@@ -148,6 +148,17 @@ static int add_slots(struct vmm *v)
 	return v->scratch ? 0 : -ENOMEM;
 }
 
+static bool has(const struct vmm *v, int cap)
+{
+	return ioctl(v->vm, KVM_CHECK_EXTENSION, cap) > 0;
+}
+
+static int missing(const char *what)
+{
+	fprintf(stderr, "dpvmm: not on this kernel: %s\n", what);
+	return -EOPNOTSUPP;
+}
+
 /* The log's flavour must be chosen before the first vCPU is made. */
 static int choose_log(struct vmm *v)
 {
@@ -155,6 +166,8 @@ static int choose_log(struct vmm *v)
 
 	switch (v->opt.log) {
 	case LOG_RING:
+		if (!has(v, KVM_CAP_DIRTY_LOG_RING) && !has(v, KVM_CAP_DIRTY_LOG_RING_ACQ_REL))
+			return missing("no dirty ring");
 		cap.args[0] = v->opt.ring_entries * sizeof(struct kvm_dirty_gfn);
 		cap.cap = KVM_CAP_DIRTY_LOG_RING_ACQ_REL;
 		if (!ioctl(v->vm, KVM_ENABLE_CAP, &cap))
@@ -164,6 +177,8 @@ static int choose_log(struct vmm *v)
 	case LOG_MANUAL:
 	case LOG_MANUAL_INIT:
 		cap.cap = KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2;
+		if (!has(v, KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2))
+			return missing("no manual protect, no CLEAR");
 		cap.args[0] = KVM_DIRTY_LOG_MANUAL_PROTECT_ENABLE;
 		if (v->opt.log == LOG_MANUAL_INIT)
 			cap.args[0] |= KVM_DIRTY_LOG_INITIALLY_SET;

@@ -61,6 +61,7 @@ read_features()
 	done </tmp/features
 	say_lines features row /tmp/features
 	say_lines features err /tmp/features.err
+	# shellcheck disable=SC2034 # the scripts read it
 	ROWS=$rf_n
 }
 

@@ -3,7 +3,7 @@
 # shellcheck shell=dash disable=SC2034 # lib.sh reads some
 # The test VMM in each mode, watched through every hook that this kernel has, all at once.
 # /etc/dp.conf: MODES (words MODE[@CPU][+VARIANT]), P (pages), RUN_S, SYNC_MS, SETTLE_S, VMM_ARGS and, for a variant,
-# VMM_ARGS_VARIANT behind them
+# VMM_ARGS_VARIANT behind them; PLAIN: variants that are watched only through what dirtyprof takes by itself
 # shellcheck source=/dev/null
 . /lib.sh
 # shellcheck source=/dev/null
@@ -25,6 +25,11 @@ vmm_ready()
 	grep -q '"ready"' "$C/vmm" || dead "$VMM"
 }
 
+is_plain()
+{
+	case " $PLAIN " in *" $1 "*) ;; *) false ;; esac
+}
+
 run_mode()
 {
 	word=${CASE%+*} variant=${CASE#*+} more=''
@@ -42,10 +47,11 @@ run_mode()
 	if alive $VMM; then
 		start_prof auto $VMM
 		n=0
-		while [ $n -lt "$ROWS" ]; do
-			if suits "$(cat /tmp/rows/$n.what)" "$mode" && [ "$(cat /tmp/rows/$n.works)" = true ]; then
+		is_plain "$variant" && n=$ROWS
+		while [ "$n" -lt "$ROWS" ]; do
+			if suits "$(cat /tmp/rows/"$n".what)" "$mode" && [ "$(cat /tmp/rows/"$n".works)" = true ]; then
 				# shellcheck disable=SC2046 # several words
-				start_prof $n $VMM $(row_args $n)
+				start_prof "$n" $VMM $(row_args "$n")
 			fi
 			n=$((n + 1))
 		done
@@ -60,6 +66,8 @@ run_mode()
 	say "$CASE" took "$t0 $(uptime_s)"
 }
 
+# small machines have it switched off
+echo madvise >/sys/kernel/mm/transparent_hugepage/enabled 2>/dev/null
 say kernel release "$(uname -r)"
 t0=$(uptime_s)
 read_features
