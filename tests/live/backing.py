@@ -19,7 +19,7 @@ from qemu import Qemu  # noqa: E402
 
 HUGE = 2 << 20
 POOL = "/sys/kernel/mm/hugepages/hugepages-2048kB/"
-NEEDED = 128  # hugepages: 256 MiB
+NEEDED = 3 * 64  # hugepages: three VMs of 128 MiB
 THP = "/sys/kernel/mm/transparent_hugepage/enabled"
 
 
@@ -30,31 +30,31 @@ def read(path):
 
 
 class Hugepages:
-    """So many more of them than there were, while it lasts."""
+    """So many more of them than there were, while it lasts. Others may do the same at the same time, so what is given back
+    is what came, not what there was."""
 
     def __init__(self, n):
-        self.reason = None
+        self.reason, self.came = None, 0
         try:
-            self.before = int(read(POOL + "nr_hugepages"))
-            self._set(self.before + n)
-            free = int(read(POOL + "free_hugepages"))
-            if free < n:
-                self.reason = f"only {free} of {n} hugepages of 2M could be had"
+            self.came = self._add(n)
+            if self.came < n:
+                self.reason = f"only {self.came} of {n} hugepages of 2M could be had"
         except OSError as e:
-            self.before = None
             self.reason = f"no hugepages of 2M: {e}"
 
     @staticmethod
-    def _set(n):
+    def _add(n):
+        before = int(read(POOL + "nr_hugepages"))
         with open(POOL + "nr_hugepages", "w", encoding="utf-8") as f:
-            f.write(str(n))
+            f.write(str(max(0, before + n)))
+        return int(read(POOL + "nr_hugepages")) - before
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        if self.before is not None:
-            self._set(self.before)
+        if self.came > 0:
+            self._add(-self.came)
 
 
 def smaps(pid):
@@ -73,25 +73,30 @@ def backing_is(report, huge, thp):
         b["huge_page_bytes"] == (HUGE if huge else 0) and report["vm"]["granule_bytes"] == PAGE
 
 
-def dpvmm_case(lab, tap, name, backing, log):
-    """One page in each of 61 hugepages; the VMM touches no others."""
-    vmm = Vmm(lab, "--log", log, "--backing", backing, "--mem", "128M", "--pattern", "rounds:61:6100", "--stride", "2M",
-              "--offset", "1M", "--sync-ms", "200")
-    kernel = smaps(vmm.pid)
-    prof = Prof(lab, vmm.pid)
-    vmm.go()
-    vmm.wait_syncs(4)
-    report, seen = prof.finish(), prof.records("sync")
-    vmm.end()
-    seen = [s for s in seen if not s["initial"]][:4]
-    tap.ok(len(seen) >= 3 and all(s["new_blocks"]["4K"] == 61 and s["new_blocks"]["2M"] == 61 for s in seen),
-           f"dpvmm, {name}, {log}: 61 pages, one in each hugepage, at each sync", [s["new_blocks"] for s in seen])
-    want = (61 * HUGE, 0) if backing.startswith("hugetlb") else (0, 61 * HUGE)
-    if backing == "thp" and kernel[1] != want[1]:
-        tap.skip(f"dpvmm, {name}, {log}: the backing", f"the kernel gave {kernel[1] // HUGE} hugepages of 61")
-        return
-    tap.ok(kernel == want and backing_is(report, *want), f"dpvmm, {name}, {log}: 61 hugepages back it", kernel,
-           report["vm"]["backing"])
+def dpvmm_cases(lab, tap, name, backing):
+    """One page in each of 61 hugepages; the VMM touches no others. In all ways to log at once."""
+    running = []
+    for log in ("ring:4096", "manual", "bitmap"):
+        vmm = Vmm(lab, "--log", log, "--backing", backing, "--mem", "128M", "--pattern", "rounds:61:6100", "--stride", "2M",
+                  "--offset", "1M", "--sync-ms", "200")
+        running.append((log, vmm, smaps(vmm.pid), Prof(lab, vmm.pid)))
+    for _, vmm, _, _ in running:
+        vmm.go()
+    for log, vmm, kernel, prof in running:
+        vmm.wait_syncs(4)
+        report, seen = prof.finish(), [s["new_blocks"] for s in prof.records("sync") if not s["initial"]]
+        vmm.end()
+        # a busy host may keep the guest from running between two syncs: dpvmm's own log says so
+        idle = sum(s["dirty"] == 0 for s in vmm.events("sync"))
+        whole = sum(s["4K"] == 61 and s["2M"] == 61 for s in seen)
+        tap.ok(whole >= 3 and whole + idle >= len(seen), f"dpvmm, {name}, {log}: 61 pages, one in each hugepage, at each sync",
+               seen, f"{idle} without a page")
+        want = (61 * HUGE, 0) if backing.startswith("hugetlb") else (0, 61 * HUGE)
+        if backing == "thp" and kernel[1] != want[1]:
+            tap.skip(f"dpvmm, {name}, {log}: the backing", f"the kernel gave {kernel[1] // HUGE} hugepages of 61")
+            continue
+        tap.ok(kernel == want and backing_is(report, *want), f"dpvmm, {name}, {log}: 61 hugepages back it", kernel,
+               report["vm"]["backing"])
 
 
 def dpvmm_rate(lab, tap, name, backing):
@@ -140,8 +145,7 @@ def qemu_case(lab, tap, name, backing):
 
 def all_of(lab, tap, name, backing, qemu_backing):
     """One kind of hugepage."""
-    for log in ("ring:4096", "manual", "bitmap"):
-        dpvmm_case(lab, tap, name, backing, log)
+    dpvmm_cases(lab, tap, name, backing)
     dpvmm_rate(lab, tap, name, backing)
     time.sleep(0.2)
     try:
