@@ -91,6 +91,19 @@ static __always_inline u32 stamp_of(u64 now)
 	return (u32)((now - clock_base) >> DP_STAMP_SHIFT) + 1;
 }
 
+static __always_inline bool older(u32 stamp, u32 anchor)
+{
+	return !stamp || (s32)(stamp - anchor) < 0;
+}
+
+/* A re-arming's stamp is the next one, so that what came before it is older. */
+static __always_inline u32 stamp_now(void)
+{
+	u32 stamp = stamp_of(bpf_ktime_get_ns());
+
+	return older(stamp, rearmed) ? rearmed : stamp;
+}
+
 static __always_inline u64 ns_of(u32 stamp)
 {
 	return clock_base + ((u64)(stamp - 1) << DP_STAMP_SHIFT);
@@ -112,11 +125,6 @@ static __always_inline u32 *block_stamp(u32 size, u32 block)
 	elem = idx / DP_STAMPS;
 	st = bpf_map_lookup_elem(&stamps, &elem);
 	return st ? &st->s[idx & (DP_STAMPS - 1)] : NULL;
-}
-
-static __always_inline bool older(u32 stamp, u32 anchor)
-{
-	return !stamp || (s32)(stamp - anchor) < 0;
 }
 
 /*
@@ -193,7 +201,7 @@ __attribute__((noinline)) int count_blocks(u32 page, u32 newest, u32 stamp)
 		if (!older(last, newest))
 			return 0;
 		if (!stamp)
-			stamp = stamp_of(bpf_ktime_get_ns());
+			stamp = stamp_now();
 		last = swap(st, stamp);
 		count_levels(targ_regions + i, last, stamp);
 	}
@@ -255,7 +263,7 @@ static __always_inline int count_page(u32 set, u32 page, u32 stamp)
 	if (!older(last, newest))
 		return COUNT_REARMED;
 	if (!stamp)
-		stamp = stamp_of(bpf_ktime_get_ns());
+		stamp = stamp_now();
 	last = swap(st, stamp);
 	count_levels(page >> 18, last, stamp);
 	count_blocks(page, newest, stamp);

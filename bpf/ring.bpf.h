@@ -164,13 +164,13 @@ static __always_inline void drain(struct kvm_dirty_ring *ring, const struct ring
 	struct dp_ring_state *rs = &rings[place_of(v->index)];
 	struct dp_vcpu_stat *stat = &vcpu_stats[place_of(v->index)];
 	u64 cur = *(volatile u64 *)&rs->cursor, since = rs->read_ns, started = active ? started_ns : 0;
+	u32 lost = 0, over, first = *(volatile u32 *)&rearmed;
 	struct run r = { .gfns = v->gfns,
 			 .mask = v->size - 1,
 			 .set = cur >> 32,
 			 .buffer = buffer,
 			 .now = now,
 			 .index = v->index };
-	u32 lost = 0, over;
 
 	r.from = (u32)cur;
 	r.n = to - r.from;
@@ -189,8 +189,11 @@ static __always_inline void drain(struct kvm_dirty_ring *ring, const struct ring
 		r.from += lost;
 		r.n = v->size;
 	}
+	/* They came after the last RESET: had one come since `first` was read, it would have moved the cursor. */
 	r.stamp = stamp_of(since);
-	r.step = ((u64)(stamp_of(now) - r.stamp) << 16) / r.n;
+	if (older(r.stamp, first))
+		r.stamp = first;
+	r.step = older(r.stamp, stamp_of(now)) ? ((u64)(stamp_of(now) - r.stamp) << 16) / r.n : 0;
 	bpf_loop(r.n, count_entry, &r, 0);
 	/* Entries that the guest has overwritten meanwhile were perhaps not what they had been. */
 	over = BPF_CORE_READ(ring, dirty_index) - r.from;
@@ -389,7 +392,7 @@ static __always_inline void drain_reset(struct kvm_dirty_ring *ring, struct ring
 /* The last ring's RESET, at `now`: an anchor, if it came at its own time. */
 static __always_inline void end_reset(u64 now, u32 blind)
 {
-	u32 stamp = stamp_of(now);
+	u32 stamp = stamp_of(now) + 1; /* later than that of any entry that was counted before */
 	bool full = full_seen, overdue;
 
 	full_seen = 0;
@@ -402,7 +405,7 @@ static __always_inline void end_reset(u64 now, u32 blind)
 	if (targ_drain && targ_vcpus > 1) {
 		struct drain_all d = { .buffer = 1, .now = bpf_ktime_get_ns() };
 
-		stamp = stamp_of(d.now);
+		stamp = stamp_of(d.now) + 1;
 		bpf_loop(DP_MAX_STAT_VCPUS, drain_listed, &d, 0);
 	}
 	rearmed = stamp;
