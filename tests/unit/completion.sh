@@ -48,7 +48,7 @@ trap 'rm -rf "$dir"' EXIT
 touch "$dir/a.prom" "$dir/a.txt"
 
 want "sub-commands" "list" l
-want "sub-commands take --json" "--json" list -
+want "options of a sub-command" "--json --btf" list -
 want "no options of the profile after a sub-command" "" features --ban
 want "options by prefix" "--bandwidth" -p 1 --ban
 want "-p offers the VMs" "4711 4800" -p ""
