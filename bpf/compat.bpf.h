@@ -165,4 +165,15 @@ static __always_inline bool kernel_has_loop(void)
 	return bpf_core_enum_value_exists(enum bpf_func_id___loop, BPF_FUNC_loop___loop);
 }
 
+/*
+ * "KVM: Pass in kvm pointer into mark_page_dirty_in_slot()" (5.11) put it before the slot, in the same series that brought
+ * the dirty ring, by whose field it is told.
+ */
+static __always_inline bool kvm_mark_has_kvm(void)
+{
+	struct kvm *kvm = NULL;
+
+	return bpf_core_field_exists(kvm->dirty_ring_size);
+}
+
 #endif

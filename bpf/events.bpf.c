@@ -8,5 +8,6 @@
 #include "shared.h"
 #include "count.bpf.h"
 #include "ring.bpf.h"
+#include "mark.bpf.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

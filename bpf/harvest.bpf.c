@@ -21,7 +21,8 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 const volatile int targ_tgid = 0;
 const volatile __u32 targ_slot_ids = 0;
 
-const volatile int targ_self = 0; /* the loader's own process */
+const volatile bool targ_manual = false; /* CLEAR re-arms, not GET */
+const volatile int targ_self = 0;	 /* the loader's own process */
 
 __u64 lost_chunks;
 __u64 self_calls; /* ioctls of the loader's own, by which it sees that the hook is called */
@@ -40,6 +41,22 @@ struct {
 	__type(key, u32);
 	__type(value, u64); /* host pages of slot as_id * targ_slot_ids + id; 0 = not tracked */
 } slot_pages SEC(".maps");
+
+/* The round of re-arming in which a slot's GET was, by the same index. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u32);
+} slot_rounds SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct dp_rearm);
+} rearms SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -279,6 +296,36 @@ static __always_inline void copy_bits(struct scratch *s, u32 type, u64 now)
 	__sync_fetch_and_add(&copy_ns, bpf_ktime_get_ns() - now);
 }
 
+static __always_inline void new_round(struct dp_rearm *r, u64 now)
+{
+	r->round++;
+	r->pages = 0;
+	r->begun_ns = now;
+}
+
+/* These pages of a slot were re-armed just before now. whole: all of the slot, by GET. */
+static __always_inline void note_rearming(u32 slot, u64 pages, u64 now, bool whole)
+{
+	u32 zero = 0, key = (slot >> 16) * targ_slot_ids + (slot & 0xffff);
+	struct dp_rearm *r = bpf_map_lookup_elem(&rearms, &zero);
+	u32 *in = bpf_map_lookup_elem(&slot_rounds, &key);
+
+	if (!r || !in || !r->total)
+		return;
+	/* A slot's second GET begins the next round. */
+	if (!r->begun_ns || now - r->begun_ns > DP_REARM_ROUND_NS || (whole && *in == r->round))
+		new_round(r, now);
+	*in = r->round;
+	r->pages += pages;
+	r->last_ns = now;
+	if (r->pages < r->total)
+		return;
+	r->first_ns = r->begun_ns;
+	r->anchor_ns = now;
+	r->begun_ns = 0;
+	r->complete++;
+}
+
 static __always_inline void on_get(u64 uarg, u64 now)
 {
 	u32 type = DP_HV_GET;
@@ -294,6 +341,8 @@ static __always_inline void on_get(u64 uarg, u64 now)
 	if (!s->c.end)
 		return;
 	__sync_fetch_and_add(&gets, 1);
+	if (!targ_manual)
+		note_rearming(arg.slot, s->c.end, now, true);
 	copy_bits(s, type, now);
 }
 
@@ -316,6 +365,7 @@ static __always_inline void on_clear(u64 uarg, u64 now)
 	if (s->c.end > pages)
 		s->c.end = pages;
 	__sync_fetch_and_add(&clears, 1);
+	note_rearming(arg.slot, s->c.end - s->c.first, now, false);
 	copy_bits(s, type, now);
 }
 

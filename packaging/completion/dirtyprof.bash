@@ -29,11 +29,11 @@ _dirtyprof()
 		return ;;
 	--hook)
 		[[ $cur == *=* ]] && return
-		mapfile -t COMPREPLY < <(compgen -W "vm= ring= harvest= wire= runs=" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "vm= ring= mark= harvest= wire= runs=" -- "$cur")
 		compopt -o nospace 2>/dev/null
 		return ;;
 	--source)
-		mapfile -t COMPREPLY < <(compgen -W "auto ring harvest" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "auto ring mark harvest" -- "$cur")
 		return ;;
 	--compare)
 		mapfile -t COMPREPLY < <(compgen -W "16MiB/s 64MiB/s 256MiB/s" -- "$cur")

@@ -55,7 +55,7 @@ want "-p offers the VMs" "4711 4800" -p ""
 want "--pid by prefix" "4711" --pid 47
 want "--source" "ring" --source r
 want "--source=" "harvest" --source = h
-want "--source= with nothing yet" "auto ring harvest" --source =
+want "--source= with nothing yet" "auto ring mark harvest" --source =
 want "--prometheus offers .prom files" "$dir/a.prom" --prometheus "$dir/a"
 want "--start= offers files" "$dir/a.txt" --start = "$dir/a.t"
 want "--start alone takes no value" "--json" --start --js

@@ -39,7 +39,7 @@ void dp_usage(void)
 	      "                            logging on; default socket: from its command line\n"
 	      "  --window TIME             length of the first of them\n"
 	      "  --qmp SOCKET              read migration facts from QMP (holds the socket)\n"
-	      "  --source ring|harvest     where dirty pages are read; default: what the VM uses\n"
+	      "  --source ring|mark|harvest where dirty pages are read; default: what the VM uses\n"
 	      "  --compare[=RATE]          compare contents: what of the dirty pages really changed;\n"
 	      "                            reads at most RATE of the VM's memory (64MiB/s). By itself\n"
 	      "                            where KVM tells apart less than 4K pages\n"

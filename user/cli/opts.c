@@ -97,10 +97,12 @@ static int source(const char *value, enum dp_source *out)
 		*out = DP_SRC_RING;
 	else if (!strcmp(value, "harvest"))
 		*out = DP_SRC_HARVEST;
+	else if (!strcmp(value, "mark"))
+		*out = DP_SRC_MARK;
 	else if (!strcmp(value, "auto"))
 		*out = DP_SRC_NONE;
 	else
-		return bad("--source", value, "one of auto, ring, harvest");
+		return bad("--source", value, "one of auto, ring, mark, harvest");
 	return 0;
 }
 

@@ -277,7 +277,8 @@ int dp_session_add(struct dp_session *s, const struct dp_snapshot *snap)
 	if (s->mig.m.outcome == DP_MIG_RUNNING)
 		dp_bw_add(&s->bw, snap, s->mig.m.rounds > 0);
 	if (!snap->nsyncs && snap->logged_ns && s->mig.m.outcome != DP_MIG_RUNNING &&
-	    snap->reason == DP_TIMER && snap->source != DP_SRC_HARVEST)
+	    snap->reason == DP_TIMER && snap->source != DP_SRC_HARVEST &&
+	    !(snap->source == DP_SRC_MARK && snap->vm->log_mode == DP_LOG_BITMAP))
 		dp_phase_add(&s->phase, (double)snap->new_blocks[DP_4K], (double)snap->logged_ns * NS);
 	if (snap->nsyncs && fit_is_due(s, s->mig.m.outcome == DP_MIG_RUNNING)) {
 		err = fit(s);

@@ -131,6 +131,31 @@ void dp_bpf_stats(const struct bpf_program *prog, uint64_t *runs, uint64_t *ns)
 	*ns += info.run_time_ns;
 }
 
+bool dp_bpf_has_atomics(void)
+{
+	/* r1 = 0; *(u64 *)(r10 - 8) = r1; r1 = xchg(r10 - 8, r1); r0 = 0; exit */
+	const struct bpf_insn insns[] = {
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_1 },
+		{ .code = BPF_STX | BPF_MEM | BPF_DW,
+		  .dst_reg = BPF_REG_10,
+		  .src_reg = BPF_REG_1,
+		  .off = -8 },
+		{ .code = BPF_STX | BPF_ATOMIC | BPF_DW,
+		  .dst_reg = BPF_REG_10,
+		  .src_reg = BPF_REG_1,
+		  .off = -8,
+		  .imm = BPF_XCHG },
+		{ .code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0 },
+		{ .code = BPF_JMP | BPF_EXIT },
+	};
+	int fd = bpf_prog_load(BPF_PROG_TYPE_RAW_TRACEPOINT, "dp_atomics", "GPL", insns,
+			       sizeof(insns) / sizeof(*insns), NULL);
+
+	if (fd >= 0)
+		close(fd);
+	return fd >= 0;
+}
+
 uint64_t dp_bpf_missed(const struct bpf_program *prog)
 {
 	struct bpf_prog_info info;

@@ -4,6 +4,7 @@
 #define DIRTYPROF_PROBE_BPF_UTIL_H
 
 #include <bpf/libbpf.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -34,6 +35,9 @@ size_t dp_bpf_array_bytes(size_t value, size_t n);
 
 /* Run count and time of a program so far, 0 where statistics are off. */
 void dp_bpf_stats(const struct bpf_program *prog, uint64_t *runs, uint64_t *ns);
+
+/* Whether programs may exchange and compare atomically, not only add. */
+bool dp_bpf_has_atomics(void);
 
 /* How often the kernel skipped a program because it was running on that CPU already; 0 before Linux 5.12. */
 uint64_t dp_bpf_missed(const struct bpf_program *prog);

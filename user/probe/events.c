@@ -63,7 +63,8 @@ static int configure(struct dp_events *r, const struct dp_events_opts *o)
 	s->rodata->targ_regions = r->nregions;
 	s->rodata->targ_vcpus = r->nvcpus;
 	s->rodata->targ_drain = r->drain;
-	s->rodata->targ_alone = !r->drain && r->nvcpus == 1;
+	s->rodata->targ_alone = !r->drain && !o->mark && r->nvcpus == 1;
+	s->rodata->targ_bitmap = o->rearms != NULL;
 	s->bss->clock_base = r->base;
 	s->bss->ring_kvm = o->kvm;
 	for (i = 0; i < DP_MAX_STAT_VCPUS && i < (int)o->nptrs; i++)
@@ -71,8 +72,10 @@ static int configure(struct dp_events *r, const struct dp_events_opts *o)
 	s->bss->next_bits = 1;
 	s->bss->closed_bits = DP_NO_SET;
 	/* A RESET that leaves more than 1/16 of the rings unreset is no moment at which every page was re-armed. */
-	s->bss->blind_limit = 64 + r->nvcpus * o->ring_entries / 16;
-	err = bpf_map__set_max_entries(s->maps.slots, r->slot_ids * 2);
+	s->bss->blind_limit =
+		64 + (o->rearms ? (uint32_t)(o->host_pages / 64) : r->nvcpus * o->ring_entries / 16);
+	err = o->rearms ? bpf_map__reuse_fd(s->maps.rearms, bpf_map__fd(o->rearms)) : 0;
+	err = err ? err : bpf_map__set_max_entries(s->maps.slots, r->slot_ids * 2);
 	err = err ? err : bpf_map__set_max_entries(s->maps.bits, r->nchunks * DP_BIT_SETS);
 	err = err ? err : bpf_map__set_max_entries(s->maps.stamps, r->nstamps);
 	err = err ? err : bpf_map__set_max_entries(s->maps.hists, r->nrows);
@@ -104,11 +107,79 @@ const struct dp_way dp_ring_ways[] = {
 	{ NULL },
 };
 
+const struct dp_way dp_mark_ways[] = {
+	{ "fentry",
+	  "fentry mark_page_dirty_in_slot",
+	  "mark_page_dirty_in_slot",
+	  { "mark_fentry" },
+	  "the time of each first write, with bitmaps as well" },
+	{ "kprobe",
+	  "kprobe mark_page_dirty_in_slot",
+	  "mark_page_dirty_in_slot",
+	  { "mark_kprobe" },
+	  "the time of each first write, with bitmaps as well" },
+	{ NULL },
+};
+
+/* Loads the object for a way; what else is to be loaded has been said. Attaches what sees RESETs, if anything does. */
+static int load_object(struct dp_events *r)
+{
+	int err = configure(r, r->opts);
+
+	err = err ? err : events_bpf__load(r->skel);
+	if (!err && r->reset) {
+		r->links[0] = bpf_program__attach(r->reset);
+		err = r->links[0] ? 0 : -errno;
+	}
+	if (err) {
+		events_bpf__destroy(r->skel);
+		r->skel = NULL;
+	}
+	return err;
+}
+
+/* Attaches what feeds and lets go of it: some programs load, but find nothing to attach to. */
+static int try_feed(struct dp_events *r)
+{
+	struct bpf_link *link = bpf_program__attach(r->feed);
+	int err = link ? 0 : -errno;
+
+	bpf_link__destroy(link);
+	if (err) {
+		bpf_link__destroy(r->links[0]);
+		r->links[0] = NULL;
+		events_bpf__destroy(r->skel);
+		r->skel = NULL;
+	}
+	return err;
+}
+
+/* Marks of a VM with a ring need its RESETs as well. */
+static int load_mark(void *ctx, const struct dp_way *way)
+{
+	struct dp_events *r = ctx;
+	struct events_bpf *s = events_bpf__open_opts(dp_bpf_open_opts());
+	int err;
+
+	if (!s)
+		return errno ? -errno : -ENOMEM;
+	r->skel = s;
+	r->drain = false;
+	r->first = NULL;
+	dp_way_autoload(dp_ring_ways, NULL, s->obj);
+	dp_way_autoload(dp_mark_ways, way, s->obj);
+	r->feed = dp_way_prog(way, 0, s->obj);
+	r->reset = r->opts->ring_entries ? s->progs.reset_raw : NULL;
+	if (r->reset)
+		bpf_program__set_autoload(r->reset, true);
+	err = load_object(r);
+	return err ? err : try_feed(r);
+}
+
 static int load(void *ctx, const struct dp_way *way)
 {
 	struct dp_events *r = ctx;
 	struct events_bpf *s;
-	int err;
 
 	r->drain = way->progs[2] != NULL;
 	/* A ring that has no place of its own here can only be followed push by push. */
@@ -121,18 +192,9 @@ static int load(void *ctx, const struct dp_way *way)
 	r->reset = dp_way_prog(way, 0, s->obj);
 	r->feed = dp_way_prog(way, 1, s->obj);
 	r->first = dp_way_prog(way, 2, s->obj);
+	dp_way_autoload(dp_mark_ways, NULL, s->obj);
 	dp_way_autoload(dp_ring_ways, way, s->obj);
-	err = configure(r, r->opts);
-	err = err ? err : events_bpf__load(s);
-	if (!err) {
-		r->links[0] = bpf_program__attach(r->reset);
-		err = r->links[0] ? 0 : -errno;
-	}
-	if (err) {
-		events_bpf__destroy(s);
-		r->skel = NULL;
-	}
-	return err;
+	return load_object(r);
 }
 
 static int map_all(struct dp_events *r)
@@ -173,7 +235,8 @@ int dp_events_open(const struct dp_events_opts *o, struct dp_events **out, char 
 	r->gap_ns = DRAIN_MIN_NS;
 	r->spare = 2;
 	r->base = mono_ns() - (1u << DP_STAMP_SHIFT);
-	err = dp_ways_try(dp_ring_ways, o->how, load, r, &r->way, msg, len);
+	err = o->mark ? dp_ways_try(dp_mark_ways, o->how, load_mark, r, &r->way, msg, len)
+		      : dp_ways_try(dp_ring_ways, o->how, load, r, &r->way, msg, len);
 	r->opts = NULL;
 	if (err)
 		goto fail;

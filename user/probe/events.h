@@ -24,11 +24,17 @@ struct dp_events_opts {
 	uint64_t kvm;		/* struct kvm * */
 	const __u64 *vcpu_ptrs; /* struct kvm_vcpu * of each vCPU */
 	uint32_t nptrs;
-	const char *how; /* the way to take, NULL: the best that works */
+	const char *how;	      /* the way to take, NULL: the best that works */
+	bool mark;		      /* events are marks, not what a ring holds */
+	const struct bpf_map *rearms; /* marks of a VM with bitmaps: of dp_harvest_rearms(); else NULL */
+	uint64_t host_pages;	      /* of all slots */
 };
 
 /* Ways to follow a ring: read at RESETs and now and then (tp_btf, raw_tp), every push hooked (likewise). */
 extern const struct dp_way dp_ring_ways[];
+
+/* Ways to see marks. */
+extern const struct dp_way dp_mark_ways[];
 
 /* 0 or negative errno, with *msg set. */
 int dp_events_open(const struct dp_events_opts *o, struct dp_events **out, char *msg, size_t len);

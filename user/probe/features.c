@@ -12,16 +12,17 @@
 #include "probe/inspect.h"
 #include "probe/wire.h"
 
-static int try_ring(const char *how, char *msg, size_t len)
+static int try_events(bool mark, const char *how, char *msg, size_t len)
 {
 	uint64_t frame = 0;
 	struct dp_layout layout = { .nregions = 1, .frame = &frame };
 	struct dp_events_opts o = { .pid = getpid(),
 				    .nvcpus = 1,
-				    .ring_entries = 4096,
+				    .ring_entries = mark ? 0 : 4096,
 				    .slot_ids = 8,
 				    .layout = &layout,
-				    .how = how };
+				    .how = how,
+				    .mark = mark };
 	struct dp_events *r;
 	int err = dp_events_open(&o, &r, msg, len);
 
@@ -32,6 +33,16 @@ static int try_ring(const char *how, char *msg, size_t len)
 	}
 	dp_events_close(r);
 	return err;
+}
+
+static int try_ring(const char *how, char *msg, size_t len)
+{
+	return try_events(false, how, msg, len);
+}
+
+static int try_mark(const char *how, char *msg, size_t len)
+{
+	return try_events(true, how, msg, len);
 }
 
 static int try_harvest(const char *how, char *msg, size_t len)
@@ -75,8 +86,8 @@ static int try_runs(const char *how, char *msg, size_t len)
 }
 
 static int (*const attempts[DP_USES])(const char *how, char *msg, size_t len) = {
-	[DP_USE_VM] = try_vm,	  [DP_USE_RING] = try_ring, [DP_USE_HARVEST] = try_harvest,
-	[DP_USE_WIRE] = try_wire, [DP_USE_RUNS] = try_runs,
+	[DP_USE_VM] = try_vm,		[DP_USE_RING] = try_ring, [DP_USE_MARK] = try_mark,
+	[DP_USE_HARVEST] = try_harvest, [DP_USE_WIRE] = try_wire, [DP_USE_RUNS] = try_runs,
 };
 
 /* A way's message names the way first, which here stands beside it. */

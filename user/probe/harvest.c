@@ -25,7 +25,8 @@ struct dp_harvest {
 	struct ring_buffer *ring;
 	uint32_t slot_ids;
 	uint64_t *pages;
-	size_t pages_len;
+	struct dp_rearm *rearm;
+	size_t pages_len, rearm_len;
 	void (*cb)(void *ctx, const struct dp_hv_rec *rec);
 	void *cb_ctx;
 };
@@ -121,8 +122,10 @@ static int load(void *ctx, const struct dp_way *way)
 	dp_way_autoload(dp_harvest_ways, way, h->skel->obj);
 	h->skel->rodata->targ_tgid = h->opts->pid;
 	h->skel->rodata->targ_self = getpid();
+	h->skel->rodata->targ_manual = h->opts->manual;
 	h->skel->rodata->targ_slot_ids = h->slot_ids;
 	err = bpf_map__set_max_entries(h->skel->maps.slot_pages, h->slot_ids * 2);
+	err = err ? err : bpf_map__set_max_entries(h->skel->maps.slot_rounds, h->slot_ids * 2);
 	err = err ? err : bpf_map__set_max_entries(h->skel->maps.chunks, ring_bytes(h->opts->host_pages));
 	err = err ? err : harvest_bpf__load(h->skel);
 	err = err ? err : dp_way_attach(way, h->skel->obj, h->links);
@@ -154,8 +157,10 @@ int dp_harvest_open(const struct dp_harvest_opts *o, struct dp_harvest **out, ch
 		goto fail;
 	h->pages_len = dp_bpf_array_bytes(sizeof(uint64_t), o->slot_ids * 2);
 	h->pages = dp_bpf_map(h->skel->maps.slot_pages, h->pages_len);
+	h->rearm_len = dp_bpf_array_bytes(sizeof(*h->rearm), 1);
+	h->rearm = dp_bpf_map(h->skel->maps.rearms, h->rearm_len);
 	h->ring = ring_buffer__new(bpf_map__fd(h->skel->maps.chunks), on_piece, h, NULL);
-	if (!h->pages || !h->ring) {
+	if (!h->pages || !h->rearm || !h->ring) {
 		err = -errno;
 		snprintf(msg, len, "cannot map the bitmaps' ring: %s", strerror(-err));
 		goto fail;
@@ -174,6 +179,7 @@ void dp_harvest_close(struct dp_harvest *h)
 	dp_way_detach(h->links);
 	ring_buffer__free(h->ring);
 	dp_bpf_unmap(h->pages, h->pages_len);
+	dp_bpf_unmap(h->rearm, h->rearm_len);
 	harvest_bpf__destroy(h->skel);
 	free(h);
 }
@@ -199,6 +205,17 @@ int dp_harvest_peek(struct dp_harvest *h, const struct dp_slot_rec *slot)
 	if (err)
 		return err;
 	return ret == 1 ? -ESTALE : ret == 2 ? -ENODATA : 0;
+}
+
+const struct bpf_map *dp_harvest_rearms(const struct dp_harvest *h)
+{
+	return h->skel->maps.rearms;
+}
+
+void dp_harvest_logging(struct dp_harvest *h, uint64_t host_pages)
+{
+	if (h->rearm)
+		__atomic_store_n(&h->rearm->total, host_pages, __ATOMIC_RELAXED);
 }
 
 int dp_harvest_fd(const struct dp_harvest *h)

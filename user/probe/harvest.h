@@ -18,6 +18,7 @@ struct dp_harvest_opts {
 	uint32_t slot_ids;
 	uint64_t host_pages; /* of all slots: sizes the ring so that one sync fits */
 	const char *how;     /* the way to take, NULL: the best that works */
+	bool manual;	     /* CLEAR re-arms, not GET */
 };
 
 extern const struct dp_way dp_harvest_ways[];
@@ -33,6 +34,10 @@ void dp_harvest_slot(struct dp_harvest *h, uint32_t as_id, uint32_t id, uint64_t
 /* Copies KVM's own bitmap of a slot as it is now; it arrives as pieces of type DP_HV_PEEK. 0; -ESTALE: not that slot
  * any more, -ENODATA: it has no bitmap. */
 int dp_harvest_peek(struct dp_harvest *h, const struct dp_slot_rec *slot);
+
+/* The map in which re-armings are noted (struct dp_rearm), and how many host pages of all tracked slots log. */
+const struct bpf_map *dp_harvest_rearms(const struct dp_harvest *h);
+void dp_harvest_logging(struct dp_harvest *h, uint64_t host_pages);
 
 int dp_harvest_fd(const struct dp_harvest *h);
 /* Calls cb for each piece that has come, in order; its lines follow it. */

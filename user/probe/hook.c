@@ -22,11 +22,9 @@ static const struct {
 	const char *name;
 	const struct dp_way *ways;
 } uses[DP_USES] = {
-	[DP_USE_VM] = { "vm", dp_vm_ways },
-	[DP_USE_RING] = { "ring", dp_ring_ways },
-	[DP_USE_HARVEST] = { "harvest", dp_harvest_ways },
-	[DP_USE_WIRE] = { "wire", dp_wire_ways },
-	[DP_USE_RUNS] = { "runs", dp_runs_ways },
+	[DP_USE_VM] = { "vm", dp_vm_ways },	  [DP_USE_RING] = { "ring", dp_ring_ways },
+	[DP_USE_MARK] = { "mark", dp_mark_ways }, [DP_USE_HARVEST] = { "harvest", dp_harvest_ways },
+	[DP_USE_WIRE] = { "wire", dp_wire_ways }, [DP_USE_RUNS] = { "runs", dp_runs_ways },
 };
 
 const char *dp_use_name(enum dp_hook_use use)
@@ -281,6 +279,10 @@ void dp_way_why(const struct dp_way *way, int err, char *msg, size_t len)
 			 strstr(way->target, "kvm") ? " (is the module kvm loaded?)" : "");
 	else if (typed && err == -ESRCH)
 		why_no_type(way, module, msg, len);
+	else if (err == -EINVAL && !dp_bpf_has_atomics())
+		snprintf(
+			msg, len,
+			"this kernel's BPF has no atomic operations but addition (Linux 5.12, and later on some machines)");
 	else if (err == -EACCES || err == -EINVAL)
 		snprintf(msg, len, "the kernel's verifier refuses the program (see features -v)");
 	else

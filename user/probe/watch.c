@@ -53,7 +53,10 @@ static void name_vm(struct dp_watch *w)
 	w->vm.blind = w->proc.blind;
 }
 
-/* Which source: the ring where the VM has one, else its bitmaps. */
+/*
+ * Which source: the ring where the VM has one, else its bitmaps; where these are re-armed at GET, with the times of
+ * marks if they can be had (dp_watch_source_open). Marks are seen whatever the log.
+ */
 static int choose_source(struct dp_watch *w, char *msg, size_t len)
 {
 	bool ring = w->kvm.vm.ring_bytes != 0;
@@ -70,7 +73,7 @@ static int choose_source(struct dp_watch *w, char *msg, size_t len)
 			 "this VM has a dirty ring, so nothing reads its bitmaps: use --source ring");
 		return -EINVAL;
 	}
-	if (w->source != DP_SRC_RING && w->source != DP_SRC_HARVEST) {
+	if (w->source == DP_SRC_SAMPLE) {
 		snprintf(msg, len, "source %s is not available here (see dirtyprof features)",
 			 dp_source_name(w->source));
 		return -EINVAL;
@@ -198,7 +201,7 @@ enum dp_source dp_watch_source(const struct dp_watch *w)
 
 const char *dp_watch_hook(const struct dp_watch *w)
 {
-	return w->events ? dp_events_hook(w->events) : w->harvest ? dp_harvest_hook(w->harvest) : "";
+	return w->hook;
 }
 
 const char *dp_watch_wire_problem(const struct dp_watch *w)
@@ -314,7 +317,8 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 	s->seen_pages = w->seen_pages;
 	s->nregions = w->layout.nregions;
 	s->region_new = w->region_new;
-	s->nvcpus = w->events ? (w->vm.nvcpus < DP_MAX_VCPUS ? w->vm.nvcpus : DP_MAX_VCPUS) : 0;
+	s->nvcpus =
+		w->source == DP_SRC_RING ? (w->vm.nvcpus < DP_MAX_VCPUS ? w->vm.nvcpus : DP_MAX_VCPUS) : 0;
 	s->vcpu_events = w->iv.vcpu_events;
 	s->ages = w->iv.ages.data;
 	s->nages = (uint32_t)w->iv.ages.n;
@@ -399,8 +403,8 @@ int dp_watch_step(struct dp_watch *w, uint64_t until_ns, int extra_fd)
 	if (w->proc.pidfd >= 0)
 		fds[n++] = (struct pollfd){ .fd = w->proc.pidfd, .events = POLLIN };
 	if (w->events || w->harvest)
-		fds[n++] = (struct pollfd){ .fd = w->events ? dp_events_fd(w->events)
-							    : dp_harvest_fd(w->harvest),
+		fds[n++] = (struct pollfd){ .fd = w->harvest ? dp_harvest_fd(w->harvest)
+							     : dp_events_fd(w->events),
 					    .events = POLLIN };
 	if (extra_fd >= 0) {
 		extra_at = n;

@@ -48,6 +48,7 @@ struct dp_watch {
 	struct dp_wire_probe *wire;
 	char wire_problem[DP_WATCH_MSG];
 	enum dp_source source;
+	char hook[160]; /* what is attached for it, in words */
 	struct dp_layout layout;
 	struct dp_vm vm;
 	struct dp_kvm kvm;	  /* as last looked at */

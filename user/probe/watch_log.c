@@ -45,8 +45,11 @@ static int take_events(struct dp_watch *w, uint32_t set, struct dp_sync *sync)
 
 	if (err)
 		return err;
-	dp_pageset_add_words(&w->iv.pages, t.bits, t.words);
-	dp_pageset_add_words(&w->sync_pages, t.bits, t.words);
+	/* With bitmaps, which pages were dirtied is what user space received; marks tell the times. */
+	if (!w->harvest) {
+		dp_pageset_add_words(&w->iv.pages, t.bits, t.words);
+		dp_pageset_add_words(&w->sync_pages, t.bits, t.words);
+	}
 	err = dp_pile_add(&w->iv.ages, t.ages, t.nages);
 	err = err ? err : dp_pile_add(&w->iv.exposures, t.exposures, t.nexposures);
 	for (i = 0; i < DP_MAX_STAT_VCPUS; i++)
@@ -304,7 +307,7 @@ void dp_watch_peek(struct dp_watch *w)
 #if !defined(__x86_64__)
 	return; /* elsewhere the bitmap is complete only at GET */
 #endif
-	if (w->o.no_peek || !w->logging || w->sync_open)
+	if (w->o.no_peek || !w->logging || w->sync_open || (w->events && !w->vm.manual_protect))
 		return;
 	if (armed > w->peek_armed + PEEK_FIRST_NS / 2) {
 		w->peek_armed = armed;

@@ -140,6 +140,7 @@ static int tell_source(struct dp_watch *w, uint64_t t_mono, bool exact)
 	struct dp_events_slot none = { 0 };
 	unsigned int sh = page_shift();
 	uint32_t i, as, id, n = 0;
+	uint64_t logging = 0;
 	int err = 0;
 
 	if (!bs)
@@ -170,12 +171,16 @@ static int tell_source(struct dp_watch *w, uint64_t t_mono, bool exact)
 			dp_events_slot(w->events, r->as_id, r->id, &rs);
 		if (w->harvest)
 			dp_harvest_slot(w->harvest, r->as_id, r->id, r->npages);
+		if (rs.logging)
+			logging += r->npages;
 		bs[n++] = (struct dp_bitlog_slot){ .key = (uint32_t)r->as_id << 16 | r->id,
 						   .index = index,
 						   .shift = sh,
 						   .nbits = r->npages,
 						   .logging = rs.logging };
 	}
+	if (w->harvest)
+		dp_harvest_logging(w->harvest, w->events ? logging : 0);
 	if (w->bitlog)
 		err = dp_bitlog_slots(w->bitlog, bs, n, t_mono - w->base_ns, exact);
 	free(bs);
@@ -198,7 +203,8 @@ void dp_watch_source_close(struct dp_watch *w)
 	w->iv.vcpu_events = w->region_new = NULL;
 }
 
-static int open_probe(struct dp_watch *w, char *msg, size_t len)
+/* The ring's events, or with mark the marks. */
+static int open_events(struct dp_watch *w, bool mark, char *msg, size_t len)
 {
 	struct dp_events_opts eo = { .pid = w->o.pid,
 				     .nvcpus = w->vm.nvcpus,
@@ -206,25 +212,50 @@ static int open_probe(struct dp_watch *w, char *msg, size_t len)
 				     .slot_ids = w->slot_ids,
 				     .layout = &w->layout,
 				     .kvm = dp_inspect_kvm(w->inspect),
-				     .how = w->o.hooks.how[DP_USE_RING] };
-	struct dp_harvest_opts ho = { .pid = w->o.pid,
-				      .slot_ids = w->slot_ids,
-				      .host_pages = w->vm.ram_pages,
-				      .how = w->o.hooks.how[DP_USE_HARVEST] };
+				     .how = w->o.hooks.how[mark ? DP_USE_MARK : DP_USE_RING],
+				     .mark = mark,
+				     .rearms = w->harvest ? dp_harvest_rearms(w->harvest) : NULL,
+				     .host_pages = w->vm.ram_pages >> page_shift() };
 	int err;
 
 	eo.vcpu_ptrs = dp_inspect_vcpu_ptrs(w->inspect, &eo.nptrs);
-	if (w->source == DP_SRC_RING)
-		return dp_events_open(&eo, &w->events, msg, len);
+	err = dp_events_open(&eo, &w->events, msg, len);
+	if (!err)
+		snprintf(w->hook + strlen(w->hook), sizeof(w->hook) - strlen(w->hook), "%s%s",
+			 w->hook[0] ? ", " : "", dp_events_hook(w->events));
+	return err;
+}
+
+static int open_probe(struct dp_watch *w, char *msg, size_t len)
+{
+	struct dp_harvest_opts ho = { .pid = w->o.pid,
+				      .slot_ids = w->slot_ids,
+				      .host_pages = w->vm.ram_pages,
+				      .manual = w->vm.manual_protect != 0,
+				      .how = w->o.hooks.how[DP_USE_HARVEST] };
+	int err;
+
+	w->hook[0] = '\0';
+	if (w->vm.ring_entries)
+		return open_events(w, w->source == DP_SRC_MARK, msg, len);
 	err = dp_harvest_open(&ho, &w->harvest, msg, len);
 	if (err)
 		return err;
+	snprintf(w->hook, sizeof(w->hook), "%s", dp_harvest_hook(w->harvest));
 	w->bitlog = dp_bitlog_new(w->layout.nregions, w->vm.manual_protect);
 	if (!w->bitlog) {
 		snprintf(msg, len, "out of memory");
 		return -ENOMEM;
 	}
-	return 0;
+	/* CLEAR re-arms range by range, so that there is hardly a moment at which all is armed: marks are for those who ask. */
+	if (w->source != DP_SRC_MARK && (w->o.source || ho.manual))
+		return 0;
+	err = open_events(w, true, msg, len);
+	if (!err)
+		w->source = DP_SRC_MARK;
+	else if (!w->o.source)
+		err = 0; /* the bitmaps alone will do */
+	return err;
 }
 
 /* Lays the VM's memory out and opens the source for it, from w->kvm. */
@@ -279,7 +310,7 @@ int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len)
 		goto oom;
 	err = w->events ? dp_events_start(w->events) : 0;
 	if (err)
-		snprintf(msg, len, "cannot follow the dirty ring: %s", strerror(-err));
+		snprintf(msg, len, "%s does not attach: %s", dp_events_hook(w->events), strerror(-err));
 	return err;
 oom:
 	snprintf(msg, len, "out of memory");

@@ -15,7 +15,8 @@ void dp_text_columns(struct dp_buf *b)
 
 static void explain(struct dp_buf *b, const struct dp_report *r)
 {
-	if (r->source == DP_SRC_HARVEST || r->source == DP_SRC_SAMPLE)
+	if (r->source == DP_SRC_HARVEST || (r->source == DP_SRC_MARK && r->vm.log_mode == DP_LOG_BITMAP) ||
+	    r->source == DP_SRC_SAMPLE)
 		dp_text_wrap(
 			b, 0,
 			"NEW 4K: pages first written since they were re-armed, as user space received "
