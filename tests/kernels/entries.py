@@ -40,6 +40,7 @@ class Row:
     seconds: float = 0.0
     note: str = ""
     retries: int = 0
+    entry: str = ""  # the boot that it comes from
 
 
 @dataclasses.dataclass

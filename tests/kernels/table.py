@@ -48,7 +48,9 @@ def save(rows, path):
 
 
 def load(path):
-    """What save() wrote."""
+    """What save() wrote; nothing if it never did."""
+    if not os.path.exists(path):
+        return []
     with open(path, encoding="utf-8") as f:
         return [Row(**json.loads(line)) for line in f]
 
