@@ -145,6 +145,8 @@ int dp_watch_open(const struct dp_watch_opts *o, struct dp_watch **out, char *ms
 	/* The session's clock starts when everything is attached. */
 	w->base_ns = w->stats_off = dp_mono_ns();
 	w->nrecs = 0; /* what logs already is news to the source */
+	if (w->bitlog)
+		dp_bitlog_idle(w->bitlog, 0); /* times that it was told so far were on another clock */
 	err = dp_watch_refresh(w, w->base_ns, false);
 	if (err) {
 		snprintf(msg, len, "the VM of process %d went away", (int)o->pid);
