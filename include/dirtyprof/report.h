@@ -11,6 +11,7 @@
 
 #include <stddef.h>
 
+#include "dirtyprof/basis.h"
 #include "dirtyprof/curve.h"
 #include "dirtyprof/predict.h"
 #include "dirtyprof/snapshot.h"
@@ -227,6 +228,7 @@ struct dp_report {
 	uint32_t assumed; /* DP_ASSUMED_* */
 	uint32_t nnotes;
 	struct dp_note note[DP_NOTES];
+	struct dp_basis basis; /* FINAL: for tables of a migration to come */
 
 	/* so far */
 	uint64_t events, lost, unknown, repeated;
@@ -255,6 +257,10 @@ void dp_json_final(struct dp_buf *b, const struct dp_report *r);
  */
 void dp_prom(struct dp_buf *b, const struct dp_report *const *r, size_t n);
 void dp_prom_stale(struct dp_buf *b, const struct dp_report *const *r, size_t n);
+
+/* The table of `dirtyprof predict`: text, or one JSON record of type "table". */
+void dp_text_table(struct dp_buf *b, const struct dp_table_report *t);
+void dp_json_table(struct dp_buf *b, const struct dp_table_report *t);
 
 /* Friendly numbers, into buf (size at least 16); return buf. */
 char *dp_fmt_bytes(char *buf, size_t size, double bytes);      /* "99.0 MiB" */

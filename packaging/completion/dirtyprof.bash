@@ -12,7 +12,7 @@ _dirtyprof()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]:-} w
 	local options='-p --pid --bandwidth --switchover-bandwidth --downtime-limit --fixed-downtime --throttle
 		--start --start= --window --qmp --source --compare --compare= --no-compare --no-peek --btf --hook
-		--json --prometheus -v --verbose -h --help --version'
+		--no-cap --json --prometheus -v --verbose -h --help --version'
 	COMPREPLY=()
 
 	# bash splits an option and its value at the =
@@ -62,10 +62,15 @@ _dirtyprof()
 		list | features)
 			mapfile -t COMPREPLY < <(compgen -W "--json --btf" -- "$cur")
 			return ;;
+		predict)
+			[[ $cur == -?* ]] && break
+			compopt -o filenames 2>/dev/null
+			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+			return ;;
 		esac
 	done
 	if [ "$COMP_CWORD" = 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "list features $options" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "list features predict $options" -- "$cur")
 	else
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
 	fi

@@ -50,6 +50,8 @@ touch "$dir/a.prom" "$dir/a.txt"
 want "sub-commands" "list" l
 want "options of a sub-command" "--json --btf" list -
 want "no options of the profile after a sub-command" "" features --ban
+want "predict takes options" "--bandwidth" predict --ban
+want "predict takes files" "$dir/a.txt" predict "$dir/a.t"
 want "options by prefix" "--bandwidth" -p 1 --ban
 want "-p offers the VMs" "4711 4800" -p ""
 want "--pid by prefix" "4711" --pid 47

@@ -17,6 +17,8 @@
 #include "cli/textfile.h"
 #include "probe/watch.h"
 
+#define PREDICT_NS 15000000000ull /* that a table is measured for */
+
 static int open_signals(void)
 {
 	sigset_t set;
@@ -38,6 +40,8 @@ static int flush_out(struct profile *p)
 
 	if (p->buf.failed)
 		err = -ENOMEM;
+	else if (p->o.predict) /* its table comes at the end */
+		err = 0;
 	else if (p->buf.len && (fwrite(p->buf.data, 1, p->buf.len, stdout) != p->buf.len || fflush(stdout)))
 		err = errno ? -errno : -EIO;
 	dp_buf_reset(&p->buf);
@@ -203,12 +207,16 @@ static int final(struct profile *p)
 	else if (r)
 		dp_text_line(&p->buf, r);
 	r = dp_session_final(p->session);
-	if (p->o.json)
+	if (p->o.predict)
+		err = dp_profile_table(p, r);
+	else if (p->o.json)
 		dp_json_final(&p->buf, r);
 	else
 		dp_text_final(&p->buf, r);
-	err = flush_out(p);
-	p->status = dp_report_exit_status(r);
+	if (!p->o.predict) {
+		err = flush_out(p);
+		p->status = dp_report_exit_status(r);
+	}
 	p->migration_done |= r->mig.outcome == DP_MIG_DONE;
 	return err ?: write_prom(p, r, true);
 }
@@ -270,7 +278,17 @@ static int set_up(struct profile *p)
 	return dp_profile_start_open(p);
 }
 
-int dp_cmd_profile(int argc, char **argv)
+static int parse(struct profile *p, int argc, char **argv)
+{
+	int err = p->o.predict ? dp_opts_parse_predict(&p->o, argc, argv) : dp_opts_parse(&p->o, argc, argv);
+
+	/* A table is no watch: it measures for a while and ends. */
+	if (p->o.predict && !p->o.count)
+		p->o.count = (PREDICT_NS + p->o.interval_ns - 1) / p->o.interval_ns;
+	return err;
+}
+
+int dp_profile_main(int argc, char **argv, bool predict)
 {
 	struct profile *p = calloc(1, sizeof(*p));
 	int err, status;
@@ -280,7 +298,8 @@ int dp_cmd_profile(int argc, char **argv)
 		return DP_EXIT_ERROR;
 	}
 	p->sigfd = -1;
-	err = dp_opts_parse(&p->o, argc, argv);
+	p->o.predict = predict;
+	err = parse(p, argc, argv);
 	if (!err && (p->o.help || p->o.version)) {
 		if (p->o.help)
 			dp_usage();
@@ -293,9 +312,9 @@ int dp_cmd_profile(int argc, char **argv)
 		if (p->o.verbose)
 			dp_log_set_level(DP_LVL_DEBUG);
 		command_line(p->command, sizeof(p->command), argc, argv);
-		err = set_up(p);
+		err = p->o.file ? dp_table_of_file(p) : set_up(p);
 	}
-	if (!err)
+	if (!err && !p->o.file)
 		err = run(p);
 	status = err ? DP_EXIT_ERROR : p->status;
 	dp_profile_start_close(p);
@@ -307,4 +326,9 @@ int dp_cmd_profile(int argc, char **argv)
 		close(p->sigfd);
 	free(p);
 	return status;
+}
+
+int dp_cmd_profile(int argc, char **argv)
+{
+	return dp_profile_main(argc, argv, false);
 }

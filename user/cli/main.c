@@ -12,11 +12,13 @@ static const struct {
 } commands[] = {
 	{ "list", dp_cmd_list },
 	{ "features", dp_cmd_features },
+	{ "predict", dp_cmd_predict },
 };
 
 void dp_usage(void)
 {
 	fputs("Usage: dirtyprof -p PID [options] [interval [count]]\n"
+	      "       dirtyprof predict FILE | - | -p PID [options] [interval [count]]\n"
 	      "       dirtyprof list | features [--json] [--btf FILE]\n"
 	      "\n"
 	      "Profiles how fast a KVM guest dirties its memory and predicts its live migration:\n"
@@ -33,6 +35,11 @@ void dp_usage(void)
 	      "  --downtime-limit TIME     QEMU's downtime-limit (300ms)\n"
 	      "  --fixed-downtime TIME     the part of the downtime that is not RAM\n"
 	      "  --throttle PCT            predict with the vCPUs throttled by PCT\n"
+	      "  --no-cap                  predict: as if max-bandwidth were lifted\n"
+	      "\n"
+	      "dirtyprof predict prints total time and downtime for each of a list of bandwidths\n"
+	      "(--bandwidth 1G,10G,25G) and downtime limits (--downtime-limit 100ms,300ms), from a\n"
+	      "VM that it measures (for 15 s), or from a FILE that dirtyprof -p PID --json printed.\n"
 	      "\n"
 	      "What to measure with:\n"
 	      "  --start[=QMP-SOCKET]      ask QEMU for dirty-rate calculations, which switch dirty\n"

@@ -3,11 +3,14 @@
 
 #include <errno.h>
 #include <getopt.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli/log.h"
 #include "cli/units.h"
 #include "probe/bpf_util.h"
+
+#define LIMIT_MAX_NS 2000000000000ull
 
 enum {
 	OPT_JSON = 256,
@@ -26,6 +29,7 @@ enum {
 	OPT_NO_COMPARE,
 	OPT_HOOK,
 	OPT_BTF,
+	OPT_NO_CAP,
 	OPT_VERSION,
 };
 
@@ -47,6 +51,7 @@ static const struct option longopts[] = {
 	{ "no-compare", no_argument, NULL, OPT_NO_COMPARE },
 	{ "btf", required_argument, NULL, OPT_BTF },
 	{ "hook", required_argument, NULL, OPT_HOOK },
+	{ "no-cap", no_argument, NULL, OPT_NO_CAP },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -71,6 +76,55 @@ static int duration(const char *name, const char *value, uint64_t *out)
 	if (!dp_parse_duration(value, out))
 		return 0;
 	return bad(name, value, "a time (300ms, 1.5s, 2)");
+}
+
+/* The next item of a list, copied; one that is too long for any value is cut, and is none either way. */
+static const char *item(const char **list, char *buf, size_t size)
+{
+	size_t n = strcspn(*list, ",");
+
+	snprintf(buf, size, "%.*s", (int)(n < size ? n : size - 1), *list);
+	*list += n;
+	*list += **list == ',';
+	return buf;
+}
+
+static int bandwidths(struct dp_opts *o, const char *list)
+{
+	char buf[64];
+
+	o->nbandwidths = 0;
+	do {
+		if (o->nbandwidths == DP_TABLE_MAX) {
+			dp_err("--bandwidth: at most %d of them", DP_TABLE_MAX);
+			return -EINVAL;
+		}
+		if (bandwidth("--bandwidth", item(&list, buf, sizeof(buf)), &o->bandwidths[o->nbandwidths]))
+			return -EINVAL;
+		o->nbandwidths++;
+	} while (*list);
+	return 0;
+}
+
+static int limits(struct dp_opts *o, const char *list)
+{
+	char buf[64];
+
+	o->nlimits = 0;
+	do {
+		uint64_t *ns = &o->limits_ns[o->nlimits];
+
+		if (o->nlimits == DP_TABLE_MAX) {
+			dp_err("--downtime-limit: at most %d of them", DP_TABLE_MAX);
+			return -EINVAL;
+		}
+		if (duration("--downtime-limit", item(&list, buf, sizeof(buf)), ns))
+			return -EINVAL;
+		if (!*ns || *ns > LIMIT_MAX_NS)
+			return bad("--downtime-limit", buf, "a limit that QEMU takes (1ms to 2000s)");
+		o->nlimits++;
+	} while (*list);
+	return 0;
 }
 
 static int throttle(const char *value, double *out)
@@ -167,11 +221,11 @@ static int one(struct dp_opts *o, int c)
 	case OPT_PROM:
 		return prometheus(optarg, &o->prometheus);
 	case OPT_BW:
-		return bandwidth("--bandwidth", optarg, &o->bandwidth);
+		return o->predict ? bandwidths(o, optarg) : bandwidth("--bandwidth", optarg, &o->bandwidth);
 	case OPT_SWITCHOVER:
 		return bandwidth("--switchover-bandwidth", optarg, &o->switchover);
 	case OPT_LIMIT:
-		return duration("--downtime-limit", optarg, &o->limit_ns);
+		return o->predict ? limits(o, optarg) : duration("--downtime-limit", optarg, &o->limit_ns);
 	case OPT_FIXED:
 		o->fixed_given = true;
 		return duration("--fixed-downtime", optarg, &o->fixed_ns);
@@ -197,6 +251,9 @@ static int one(struct dp_opts *o, int c)
 		return optarg ? bandwidth("--compare", optarg, &o->compare_bps) : 0;
 	case OPT_NO_COMPARE:
 		o->compare = DP_COMPARE_OFF;
+		return 0;
+	case OPT_NO_CAP:
+		o->no_cap = true;
 		return 0;
 	case OPT_BTF:
 		return dp_use_btf(optarg);
@@ -236,11 +293,10 @@ static int positional(struct dp_opts *o, int argc, char **argv)
 	return 0;
 }
 
-int dp_opts_parse(struct dp_opts *o, int argc, char **argv)
+static int options(struct dp_opts *o, int argc, char **argv)
 {
 	int c, err;
 
-	memset(o, 0, sizeof(*o));
 	o->interval_ns = 1000000000ull;
 	optind = 0; /* glibc: start over, also its own state */
 	opterr = 0;
@@ -257,8 +313,21 @@ int dp_opts_parse(struct dp_opts *o, int argc, char **argv)
 		if (err)
 			return err;
 	}
-	if (o->help || o->version)
-		return 0;
+	return 0;
+}
+
+int dp_opts_parse(struct dp_opts *o, int argc, char **argv)
+{
+	int err;
+
+	memset(o, 0, sizeof(*o));
+	err = options(o, argc, argv);
+	if (err || o->help || o->version)
+		return err;
+	if (o->no_cap) {
+		dp_err("--no-cap is for dirtyprof predict alone");
+		return -EINVAL;
+	}
 	err = positional(o, argc, argv);
 	if (err)
 		return err;
@@ -266,8 +335,49 @@ int dp_opts_parse(struct dp_opts *o, int argc, char **argv)
 		dp_err("no VM given: dirtyprof -p PID (dirtyprof list shows this host's)");
 		return -EINVAL;
 	}
-	if (o->limit_ns > 2000000000000ull) {
+	if (o->limit_ns > LIMIT_MAX_NS) {
 		dp_err("--downtime-limit: QEMU takes at most 2000 s");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* What only a measurement can obey. */
+static bool asks_to_measure(const struct dp_opts *o)
+{
+	return o->start || o->qmp || o->window_ns || o->source || o->no_peek || o->compare ||
+	       o->switchover > 0 || o->fixed_given || o->throttle > 0;
+}
+
+int dp_opts_parse_predict(struct dp_opts *o, int argc, char **argv)
+{
+	int err;
+
+	memset(o, 0, sizeof(*o));
+	o->predict = true;
+	err = options(o, argc, argv);
+	if (err || o->help || o->version)
+		return err;
+	if (o->prometheus) {
+		dp_err("predict: a table has no Prometheus form (--prometheus)");
+		return -EINVAL;
+	}
+	if (o->pid) {
+		uint32_t i;
+
+		/* The slowest path has the longest first round, so the curve is needed as far as that. */
+		for (i = 0; i < o->nbandwidths; i++)
+			if (!i || o->bandwidths[i] < o->bandwidth)
+				o->bandwidth = o->bandwidths[i];
+		return positional(o, argc, argv);
+	}
+	if (optind != argc - 1) {
+		dp_err("predict: give a VM (-p PID), or one file with what dirtyprof --json printed (- is stdin)");
+		return -EINVAL;
+	}
+	o->file = argv[optind];
+	if (asks_to_measure(o)) {
+		dp_err("predict: of the options, a file takes only --bandwidth, --downtime-limit, --no-cap, --json");
 		return -EINVAL;
 	}
 	return 0;

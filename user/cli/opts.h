@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "dirtyprof/basis.h"
 #include "dirtyprof/snapshot.h"
 #include "probe/watch.h"
 #include "probe/hook.h"
@@ -26,6 +27,12 @@ struct dp_opts {
 	enum dp_source source;
 	struct dp_hooks hooks;
 	bool start;
+	/* dirtyprof predict */
+	bool predict, no_cap;
+	const char *file; /* "-": stdin; NULL: live */
+	uint32_t nbandwidths, nlimits;
+	double bandwidths[DP_TABLE_MAX];
+	uint64_t limits_ns[DP_TABLE_MAX];
 	const char *qmp;    /* socket of --start= or --qmp, or NULL */
 	uint64_t window_ns; /* first window of --start; 0 = chosen */
 };
@@ -38,5 +45,8 @@ int dp_take_btf(int *argc, char **argv);
 
 /* 0, or -EINVAL after a line on stderr. */
 int dp_opts_parse(struct dp_opts *o, int argc, char **argv);
+
+/* The same for `dirtyprof predict [FILE]`, where --bandwidth and --downtime-limit take lists. */
+int dp_opts_parse_predict(struct dp_opts *o, int argc, char **argv);
 
 #endif

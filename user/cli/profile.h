@@ -27,6 +27,13 @@ struct profile {
 	bool failed; /* --start failed: report what there is, and say so in the exit status */
 };
 
+/* The whole command: profile, or predict. Returns the exit status. */
+int dp_profile_main(int argc, char **argv, bool predict);
+
+/* cmd_predict.c: print the table; 0, or negative errno after a line on stderr. They set p->status. */
+int dp_profile_table(struct profile *p, const struct dp_report *r);
+int dp_table_of_file(struct profile *p);
+
 void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s);
 
 /* profile_qmp.c: everything that talks to QEMU. All may be called where no QMP was asked for. */

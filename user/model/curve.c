@@ -40,6 +40,7 @@ static void drop_regions(struct dp_curve *c)
 	}
 	free(c->region);
 	free(c->region_pages);
+	free(c->given);
 }
 
 void dp_curve_free(struct dp_curve *c)
@@ -87,7 +88,7 @@ int dp_curve_add(struct dp_curve *c, const struct dp_snapshot *s)
 {
 	int err;
 
-	if (!c || !s || !s->vm)
+	if (!c || !s || !s->vm || c->given)
 		return -EINVAL;
 	err = dp_ages_check(s);
 	if (!err)
@@ -254,7 +255,7 @@ int dp_curve_fit(struct dp_curve *c)
 {
 	int err, s;
 
-	if (!c)
+	if (!c || c->given)
 		return -EINVAL;
 	c->fitted = false;
 	for (s = 0; s < DP_SIZES; s++)
@@ -329,6 +330,11 @@ struct dp_est dp_curve_region_eval(const struct dp_curve *c, uint32_t region, do
 	e.hi = cap;
 	if (!c->fitted)
 		return e;
+	if (c->given) {
+		/* Not held to the region's size: it is the regions' shares that predictions ask for. */
+		e.mid = dp_curve_eval(c, DP_4K, t).mid * dp_points_share(c->given, region, t);
+		return e;
+	}
 	if (c->region[region].wfit && !(c->size[DP_4K].mid.n && t <= dp_ages_reach(c, DP_4K)))
 		return dp_wfit_eval(c->region[region].wfit, t);
 	if (!c->size[DP_4K].mid.n)

@@ -9,6 +9,7 @@
 #ifndef DIRTYPROF_CURVE_IMPL_H
 #define DIRTYPROF_CURVE_IMPL_H
 
+#include "dirtyprof/basis.h"
 #include "dirtyprof/curve.h"
 
 #define DP_BATCHES     16		  /* for the jackknife; snapshots go round */
@@ -141,6 +142,7 @@ struct dp_curve {
 	bool use_all[DP_BINS];
 	double region_scale[DP_BINS + 1]; /* by edge: whole / sum of the regions' own fits */
 	double blind;
+	struct dp_points *given; /* made from points (curve_points.c); NULL: from observations */
 };
 
 /* --- curve_band.c: pure numerics --- */
@@ -161,6 +163,10 @@ struct dp_est dp_ages_eval(const struct dp_curve *c, enum dp_size size, double t
 struct dp_est dp_ages_region_eval(const struct dp_curve *c, uint32_t region, double t);
 struct dp_est dp_ages_rate(const struct dp_curve *c, enum dp_size size);
 double dp_ages_reach(const struct dp_curve *c, enum dp_size size);
+
+/* --- curve_points.c --- */
+/* A group's share of U(t). */
+double dp_points_share(const struct dp_points *p, uint32_t group, double t);
 
 /* --- curve_windows.c --- */
 int dp_windows_check(const struct dp_snapshot *s);

@@ -329,6 +329,7 @@ const struct dp_report *dp_session_final(struct dp_session *s)
 	r->acked = s->wire_tcp ? s->total_acked : NAN;
 	r->sent_bps = NAN;
 	r->nsyncs = r->dropped_syncs = 0;
+	dp_session_basis(s);
 	return r;
 }
 

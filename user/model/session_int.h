@@ -99,6 +99,8 @@ double dp_mig_wire_page(const struct dp_session *s);
 /* session_predict.c */
 /* Predicts into r.pred from the curve as fitted, as of time t; cheap where nothing is known. */
 void dp_session_predict(struct dp_session *s, double t);
+/* What a prediction of a migration to come rests on, into r.basis; after dp_session_predict. */
+void dp_session_basis(struct dp_session *s);
 enum dp_exit_test dp_exit_test_of(const char *qemu_version, bool *known);
 /* QEMU's default max-bandwidth by release, bytes/s; the latest one's where the version is not known. */
 double dp_default_cap(const char *qemu_version);

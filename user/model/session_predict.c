@@ -50,10 +50,10 @@ static void make_link(const struct dp_session *s, struct dp_link *link)
 	link->exit_bps = s->o.avail_switchover;
 }
 
-static void make_plan(const struct dp_session *s, double t, struct dp_plan *p)
+/* Of a migration from its start. */
+static void plan_ahead(const struct dp_session *s, struct dp_plan *p)
 {
 	const struct dp_report *r = &s->r;
-	const struct dp_mig_track *mt = &s->mig;
 
 	memset(p, 0, sizeof(*p));
 	p->pages = (double)s->ram_pages;
@@ -68,6 +68,13 @@ static void make_plan(const struct dp_session *s, double t, struct dp_plan *p)
 	p->clear_pages =
 		r->vm.log_mode != DP_LOG_RING && (r->vm.manual_protect & 1) ? 1u << DP_REGION_SHIFT : 0;
 	p->throttle = r->throttle;
+}
+
+static void make_plan(const struct dp_session *s, double t, struct dp_plan *p)
+{
+	const struct dp_mig_track *mt = &s->mig;
+
+	plan_ahead(s, p);
 	if (mt->m.outcome != DP_MIG_RUNNING)
 		return;
 	p->running = true;
@@ -131,4 +138,28 @@ void dp_session_predict(struct dp_session *s, double t)
 		return;
 	}
 	r->predicted = true;
+}
+
+void dp_session_basis(struct dp_session *s)
+{
+	const struct dp_speeds *sp = &s->r.speeds;
+	struct dp_basis *b = &s->r.basis;
+
+	memset(b, 0, sizeof(*b));
+	b->path = b->cap = b->switchover = b->exit_bps = NAN;
+	if (!s->r.known || !s->ram_pages)
+		return;
+	dp_points_take(s->curve, &b->curve);
+	b->known = b->curve.n > 0;
+	plan_ahead(s, &b->plan);
+	b->assumed = s->r.assumed & ~DP_ASSUMED_SWITCHOVER;
+	b->assumed |= s->o.setup > 0 ? 0 : DP_ASSUMED_SETUP;
+	b->path = sp->switchover_from == DP_SPEED_OPTION && s->o.switchover_bandwidth > 0
+			  ? sp->rounds.mid
+			  : sp->switchover.mid;
+	b->cap = sp->cap.bps.mid;
+	if (s->o.switchover_bandwidth > 0)
+		b->switchover = s->o.switchover_bandwidth;
+	if (s->o.avail_switchover > 0)
+		b->exit_bps = s->o.avail_switchover;
 }

@@ -126,6 +126,7 @@ void dp_json_final(struct dp_buf *b, const struct dp_report *r)
 	dp_json_vm(w, r);
 	common(w, r, true);
 	dp_json_curve(w, r);
+	dp_json_basis(w, &r->basis);
 	dp_jw_num(w, "exit_status", dp_report_exit_status(r));
 	flush(b, w);
 }

@@ -38,5 +38,9 @@ void dp_json_sync(struct dp_jw w, const struct dp_sync_report *y);
 void dp_json_notes(struct dp_jw w, const struct dp_report *r);
 void dp_json_self(struct dp_jw w, const struct dp_report *r);
 void dp_json_curve(struct dp_jw w, const struct dp_report *r);
+void dp_json_assumed(struct dp_jw w, uint32_t bits);	      /* DP_ASSUMED_*, as an array "assumed" */
+const char *dp_json_assumed_name(unsigned int bit);	      /* NULL: there is no such bit */
+const char *dp_json_exit_test(enum dp_exit_test e);	      /* NULL: there is no such test */
+void dp_json_basis(struct dp_jw w, const struct dp_basis *b); /* json_table.c */
 
 #endif

@@ -90,20 +90,33 @@ void dp_json_bandwidth(struct dp_jw in, const struct dp_speeds *s)
 	dp_jw_str(w, "switchover_from", dp_speed_from_name(s->switchover_from));
 }
 
-static void assumed(struct dp_jw w, uint32_t bits)
+static const char *const assumed_name[] = {
+	"limit", "fixed", "setup", "exit_test", "switchover", "zero_scan"
+};
+
+const char *dp_json_assumed_name(unsigned int bit)
 {
-	static const char *const name[] = {
-		"limit", "fixed", "setup", "exit_test", "switchover", "zero_scan"
-	};
+	return bit < sizeof(assumed_name) / sizeof(assumed_name[0]) ? assumed_name[bit] : NULL;
+}
+
+const char *dp_json_exit_test(enum dp_exit_test e)
+{
+	static const char *const name[] = { "before-9.0", "9.0", "10.1" };
+
+	return (unsigned int)e < sizeof(name) / sizeof(name[0]) ? name[e] : NULL;
+}
+
+void dp_json_assumed(struct dp_jw w, uint32_t bits)
+{
 	struct json_object *a = dp_jw_array(w, "assumed");
 	unsigned int i;
 
-	for (i = 0; a && i < sizeof(name) / sizeof(name[0]); i++) {
+	for (i = 0; a && dp_json_assumed_name(i); i++) {
 		struct json_object *s;
 
 		if (!(bits & 1u << i))
 			continue;
-		s = json_object_new_string(name[i]);
+		s = json_object_new_string(dp_json_assumed_name(i));
 		if (!s || json_object_array_add(a, s)) {
 			json_object_put(s);
 			*w.failed = true;
@@ -113,7 +126,6 @@ static void assumed(struct dp_jw w, uint32_t bits)
 
 static void terms(struct dp_jw in, const struct dp_report *r)
 {
-	static const char *const exit_test[] = { "before-9.0", "9.0", "10.1" };
 	struct dp_jw w = dp_jw_object(in, "terms");
 
 	dp_jw_num(w, "limit_s", r->limit);
@@ -122,8 +134,8 @@ static void terms(struct dp_jw in, const struct dp_report *r)
 	dp_jw_num(w, "throttle", r->throttle);
 	dp_jw_num(w, "zero_share", r->zero_share);
 	dp_jw_num(w, "wire_page_bytes", r->wire_page);
-	dp_jw_str(w, "exit_test", exit_test[r->exit_test]);
-	assumed(w, r->assumed);
+	dp_jw_str(w, "exit_test", dp_json_exit_test(r->exit_test));
+	dp_json_assumed(w, r->assumed);
 }
 
 void dp_json_prediction(struct dp_jw in, const struct dp_report *r, bool rounds)
