@@ -78,6 +78,17 @@ static __always_inline int on_mark(u32 flags, u32 as_id, u32 id, u64 offset)
 	return 0;
 }
 
+/* Run once: which threads are vCPUs, as a mark does not say whose it is. */
+SEC("raw_tp")
+int mark_tids(struct bpf_raw_tracepoint_args *ctx)
+{
+	u32 i;
+
+	for (i = 0; i < DP_MAX_STAT_VCPUS && ring_vcpus[i]; i++)
+		vcpu_stats[i].tid = kvm_vcpu_tid((struct kvm_vcpu *)ring_vcpus[i]);
+	return 0;
+}
+
 /* Types need Linux 5.11 for a function of a module, and then it has all three arguments. */
 SEC("fentry/mark_page_dirty_in_slot")
 int BPF_PROG(mark_fentry, struct kvm *kvm, struct kvm_memory_slot *slot, u64 gfn)

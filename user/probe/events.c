@@ -172,6 +172,7 @@ static int load_mark(void *ctx, const struct dp_way *way)
 	r->reset = r->opts->ring_entries ? s->progs.reset_raw : NULL;
 	if (r->reset)
 		bpf_program__set_autoload(r->reset, true);
+	bpf_program__set_autoload(s->progs.mark_tids, r->reset != NULL);
 	err = load_object(r);
 	return err ? err : try_feed(r);
 }
@@ -193,6 +194,7 @@ static int load(void *ctx, const struct dp_way *way)
 	r->feed = dp_way_prog(way, 1, s->obj);
 	r->first = dp_way_prog(way, 2, s->obj);
 	dp_way_autoload(dp_mark_ways, NULL, s->obj);
+	bpf_program__set_autoload(s->progs.mark_tids, false);
 	dp_way_autoload(dp_ring_ways, way, s->obj);
 	return load_object(r);
 }
@@ -226,6 +228,7 @@ int dp_events_open(const struct dp_events_opts *o, struct dp_events **out, char 
 		return -ENOMEM;
 	}
 	r->opts = o;
+	r->mark = o->mark;
 	r->nregions = o->layout->nregions;
 	r->nchunks = r->nregions << (DP_REGION_SHIFT - DP_CHUNK_SHIFT);
 	r->nrows = r->nregions + DP_SIZES - 1;
@@ -276,6 +279,9 @@ int dp_events_start(struct dp_events *r)
 		err = dp_bpf_run(r->feed, &start, 1, NULL);
 		return err ? err : hook_first_push(r);
 	}
+	/* A RESET by a vCPU's thread is no sync. */
+	if (r->mark && r->reset)
+		dp_bpf_run(r->skel->progs.mark_tids, &start, 1, NULL);
 	r->links[1] = bpf_program__attach(r->feed);
 	return r->links[1] ? 0 : -errno;
 }

@@ -23,6 +23,7 @@ struct dp_events {
 	struct bpf_link *links[2], *first_link;
 	const struct dp_way *way;
 	const struct dp_events_opts *opts; /* while opening */
+	bool mark;			   /* events are marks */
 	bool drain;			   /* the ring is read now and then; else every push is hooked */
 	struct bpf_program *feed, *reset, *first; /* first: drain only */
 	uint64_t gap_ns;			  /* between two drains */

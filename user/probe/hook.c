@@ -70,7 +70,8 @@ int dp_ways_try(const struct dp_way *ways, const char *only, int (*load)(void *c
 		void *ctx, const struct dp_way **taken, char *msg, size_t len)
 {
 	const struct dp_way *w;
-	char why[160];
+	char why[160], first[160] = "";
+	bool same = true; /* one reason for all: said once */
 	size_t n = 0;
 	int err = -EINVAL;
 
@@ -86,11 +87,15 @@ int dp_ways_try(const struct dp_way *ways, const char *only, int (*load)(void *c
 		}
 		dp_way_why(w, err, why, sizeof(why));
 		dp_debug("%s: %s", w->hook, why);
+		same &= !first[0] || !strcmp(first, why);
 		if (n < len)
 			n += (size_t)snprintf(msg + n, len - n, "%s%s: %s", n ? "; " : "", w->hook, why);
+		memcpy(first, why, sizeof(first));
 		if (err == -ENOMEM)
 			break;
 	}
+	if (same && !only && first[0])
+		snprintf(msg, len, "%s", first);
 	return err;
 }
 
