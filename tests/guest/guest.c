@@ -3,8 +3,11 @@
  * A guest for QEMU that dirties memory by a known pattern. Its command line:
  *
  *   dp=PATTERN[,stride=BYTES][,fill=MIB][,exit=N][,seed=N][,spin]
- *   PATTERN: rounds:P[:RATE] | sweep:M:RATE | uniform:M:RATE | tiers:M1:R1:M2:R2 | silent:P[:RATE] | idle
+ *   PATTERN: rounds:P[:RATE] | sweep:M:RATE | uniform:M:RATE | tiers:M1:R1:M2:R2 | zipf:M:RATE |
+ *            phase:M1:R1:M2:R2:SECONDS | silent:P[:RATE] | idle
  *
+ * zipf: page 0, and pages 2^k to 2^(k+1) - 1 for each k, get the same number of writes each, at random within: Zipf's law with
+ * exponent 1, in steps of an octave. phase: two sets of random writes that take turns of that many seconds, the first one first.
  * fill: makes the first MIB of memory from STATE_GPA on non-zero, before the pattern starts. exit: leaves to user space after
  * N writes (needed with a dirty ring: KVM sees only on the way in that it is full). spin: poll the clock
  * instead of sleeping. Page i of the pattern is at STATE_GPA + i * stride; page 0 is the state page,
@@ -35,9 +38,12 @@ struct set {
 	uint64_t credit; /* ticks * rate not yet turned into writes */
 };
 
+#define MAX_SETS 24
+
 struct config {
-	struct set set[2];
+	struct set set[MAX_SETS];
 	uint32_t nsets, stride, fill_mib, exit_every, seed;
+	uint32_t phase_s; /* 0: all sets at once */
 	bool silent, spin;
 };
 
@@ -160,6 +166,31 @@ static bool parse_sets(struct config *c, const char **s, uint32_t nsets, bool ra
 	return true;
 }
 
+/* As parse_sets: octaves of pages that share the rate evenly. */
+static bool parse_zipf(struct config *c, const char **s)
+{
+	uint32_t pages, rate, first;
+
+	if (!skip(s, ":") || !number(s, &pages) || !pages || !skip(s, ":") || !number(s, &rate))
+		return false;
+	for (first = 0; first < pages; first = first ? 2 * first : 1) {
+		uint32_t size = first ? first : 1;
+		struct set *set;
+
+		if (c->nsets == MAX_SETS)
+			return false;
+		set = &c->set[c->nsets++];
+		set->random = true;
+		set->first = first;
+		set->npages = pages - first < size ? pages - first : size;
+		set->next = 0;
+		set->credit = 0;
+	}
+	for (uint32_t k = 0; k < c->nsets; k++)
+		c->set[k].rate = rate / c->nsets;
+	return rate >= c->nsets;
+}
+
 static bool parse(struct config *c, const char *s)
 {
 	bool ok;
@@ -173,13 +204,17 @@ static bool parse(struct config *c, const char *s)
 	c->seed = 1;
 	c->spin = false;
 	c->silent = skip(&s, "silent");
-	c->nsets = 0;
+	c->nsets = c->phase_s = 0;
 	if (c->silent || skip(&s, "rounds") || skip(&s, "sweep"))
 		ok = parse_sets(c, &s, 1, false);
 	else if (skip(&s, "uniform"))
 		ok = parse_sets(c, &s, 1, true);
 	else if (skip(&s, "tiers"))
 		ok = parse_sets(c, &s, 2, true);
+	else if (skip(&s, "phase"))
+		ok = parse_sets(c, &s, 2, true) && skip(&s, ":") && number(&s, &c->phase_s) && c->phase_s;
+	else if (skip(&s, "zipf"))
+		ok = parse_zipf(c, &s);
 	else
 		ok = skip(&s, "idle");
 	while (ok && skip(&s, ",")) {
@@ -287,18 +322,24 @@ static uint32_t take_due(struct set *s, uint32_t ticks, uint32_t ticks_per_s)
 /* Every set gets rate * time writes. A tick is 4 of the TSC's, so that a second's worth fits 32 bits. */
 static void run_paced(struct config *c)
 {
-	uint32_t value = 1, ticks_per_s = (STATE->tsc_khz >> 2) * 1000;
-	uint64_t last = STATE->tsc_start;
+	uint32_t value = 1, ticks_per_s = (STATE->tsc_khz >> 2) * 1000, turn = 0;
+	uint64_t last = STATE->tsc_start, in_phase = 0;
 
 	for (;;) {
 		uint64_t now = tsc(), passed = (now - last) >> 2;
 
 		last += passed << 2;
+		in_phase += passed;
+		if (c->phase_s && in_phase >= (uint64_t)c->phase_s * ticks_per_s) {
+			in_phase = 0;
+			turn = !turn;
+		}
 		for (uint32_t k = 0; k < c->nsets; k++) {
 			struct set *s = &c->set[k];
 			uint32_t n = take_due(s, passed >> 32 ? 0xffffffffu : (uint32_t)passed, ticks_per_s);
 
-			if (!n)
+			/* What falls due while it is the other's turn is left out. */
+			if (!n || (c->phase_s && k != turn))
 				continue;
 			if (n > STATE->backlog)
 				STATE->backlog = n;

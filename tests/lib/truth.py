@@ -34,6 +34,12 @@ def curve(pattern, t, cyclic=False):
         return one(n[0], n[1], t)
     if kind == "tiers":
         return one(n[0], n[1], t) + one(n[2], n[3], t)
+    if kind == "zipf":
+        sizes, first = [], 0
+        while first < n[0]:
+            sizes.append(min(max(first, 1), n[0] - first))
+            first = 2 * first or 1
+        return sum(_at_random(m, n[1] // len(sizes), t) for m in sizes)
     raise ValueError(f"unknown pattern: {pattern}")
 
 
