@@ -8,7 +8,9 @@ unit is the host's page of 4K or 64K; a hash guest on hugepages of 16M gets 256 
 """
 
 import fcntl
+import glob
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -18,6 +20,7 @@ import classic
 import cross
 import entries
 import fetch
+import migrate
 
 ARCH = "ppc64le"
 # suite, flavour; of the newest Debian each flavour is run, with both MMUs
@@ -56,6 +59,57 @@ def pseries(tree, mem=3072, timeout=200):
          "cap-ccf-assist=off", "-cpu", "POWER9", "-m", str(mem), "-smp", "1", "-accel", "tcg", "-net", "none", "-nodefaults",
          "-no-user-config", "-display", "none", "-monitor", "none", "-serial", "stdio", "-no-reboot"]
     return boot.Machine(argv, "hvc0", timeout, {"QEMU_MODULE_DIR": tree + "/nowhere"})
+
+
+# ---- a whole QEMU inside ----
+
+# Its guest is firmware of ours (guest/power.S). What the emulated CPU does not offer to guests must not be asked for.
+GUEST_QEMU = ("bookworm", "ppc64el", ["qemu-system-ppc"], True)
+HOPS = ("tcp",)
+MIGRATE = {"QEMU": "/usr/bin/qemu-system-ppc64 -L /usr/share/qemu -M pseries,cap-cfpc=broken,"
+                   "cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off -accel kvm -m 256M -nodefaults -no-user-config "
+                   "-display none -vga none -bios /power.bin",
+           "START_S": 90, "LIMIT_MS": 800, "BANDWIDTH": 24 << 20, "END_S": 90, "SETTLE_S": 100, "HOPS": " ".join(HOPS)}
+
+
+def _needed(path):
+    """(loader, libraries) that a program of any architecture asks for."""
+    done = subprocess.run(["readelf", "-ld", path], capture_output=True, text=True, timeout=60, check=False)
+    if done.returncode:
+        raise entries.ImageError(f"{path}: {done.stderr.strip()[:200]}")
+    loader = re.search(r"interpreter: (\S+?)\]", done.stdout)
+    return loader and loader[1], re.findall(r"\(NEEDED\)\s+Shared library: \[(\S+?)\]", done.stdout)
+
+
+def foreign_chroot(image, at, root, program):
+    """As Image.chroot, for a program that cannot be run here."""
+    there = {os.path.basename(p): p for p in glob.glob(f"{root}/**/*.so*", recursive=True) if os.path.isfile(p)}
+    image.copy(at + program, root + program, 0o755)
+    loader, todo = _needed(root + program)
+    image.copy(at + loader, there[os.path.basename(loader)], 0o755)
+    done = set()
+    while todo:
+        name = todo.pop()
+        if name in done:
+            continue
+        done.add(name)
+        if name not in there:
+            raise entries.ImageError(f"{program}: no {name} in {root}")
+        image.copy(f"{at}/lib/{name}", os.path.realpath(there[name]), 0o755)
+        todo += _needed(there[name])[1]
+    for path in ("dev", "proc", "sys", "tmp", "run", "var/tmp"):
+        image.dir(f"{at}/{path}")
+
+
+def _power_guest(folder):
+    """guest/power.S as raw firmware."""
+    source, out = os.path.join(entries.HERE, "guest", "power.S"), os.path.join(folder, "tests", "power")
+    for argv in ([f"{cross.TRIPLET}-gcc", "-mbig", "-c", "-o", out + ".o", source],
+                 [f"{cross.TRIPLET}-objcopy", "-O", "binary", "-j", ".text", out + ".o", out + ".bin"]):
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
+        if done.returncode:
+            raise entries.ImageError(f"{source}: {done.stderr.strip()[:200]}")
+    return out + ".bin"
 
 
 # ---- a kernel without BTF ----
@@ -185,6 +239,18 @@ class _Host:  # pylint: disable=too-few-public-methods
         entry.modes = modes
         return entry
 
+    def qemu(self, machine):
+        """A QEMU that migrates."""
+        def image():
+            i = _image(self.store, self.kernel, self.folder, MIGRATE, "migrate.sh")
+            foreign_chroot(i, "/qemu", self.store.tree(*GUEST_QEMU), "/usr/bin/qemu-system-ppc64")
+            i.copy("/qemu/power.bin", _power_guest(self.folder))
+            return i
+
+        def judge(entry, run):
+            return migrate.judge(entry, run, HOPS) + entries.complaint_rows(entry, run)
+        return self._entry("qemu", "radix", machine, image, judge, "", tuple((f"QEMU, {h}", "migration") for h in HOPS))
+
     def classic(self, machine):
         """The classic case."""
         return self._entry("classic", "hash", machine,
@@ -224,4 +290,5 @@ def plan(store):
             out.append(host.modes(pseries(tree), "nested", "radix", hugepages, RADIX_HUGE_BOOT))
         if (suite, host.page) == ("trixie", 64 * KB):
             out.append(host.classic(powernv(tree)))
+            out.append(host.qemu(powernv(tree, 3072, 300)))
     return out, rows
