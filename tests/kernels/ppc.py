@@ -66,6 +66,8 @@ def pseries(tree, mem=3072, timeout=200):
 # Its guest is firmware of ours (guest/power.S). What the emulated CPU does not offer to guests must not be asked for.
 GUEST_QEMU = ("bookworm", "ppc64el", ["qemu-system-ppc"], True)
 HOPS = ("tcp",)
+# A pseries machine's PCI bridge has a window of 1 GiB for DMA, whose table of 8 bytes for each 4K is device state.
+TCE_TABLE = (1 << 30) // 4096 * 8
 MIGRATE = {"QEMU": "/usr/bin/qemu-system-ppc64 -L /usr/share/qemu -M pseries,cap-cfpc=broken,"
                    "cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off -accel kvm -m 256M -nodefaults -no-user-config "
                    "-display none -vga none -bios /power.bin",
@@ -248,7 +250,7 @@ class _Host:  # pylint: disable=too-few-public-methods
             return i
 
         def judge(entry, run):
-            return migrate.judge(entry, run, HOPS) + entries.complaint_rows(entry, run)
+            return migrate.judge(entry, run, HOPS, TCE_TABLE) + entries.complaint_rows(entry, run)
         return self._entry("qemu", "radix", machine, image, judge, "", tuple((f"QEMU, {h}", "migration") for h in HOPS))
 
     def classic(self, machine):
