@@ -22,8 +22,9 @@ def _within(span, real, took):
     return lo is not None and hi is not None and lo / TIMES - slack <= real <= hi * TIMES + slack
 
 
-def _prediction(report, qemu):
-    """What was predicted at the first sync of the migration, against what QEMU says of it afterwards. (result, note)"""
+def _prediction(report, qemu, devices):
+    """What was predicted at the first sync of the migration, against what QEMU says of it afterwards. (result, note)
+    Where the state of devices is large, sending it is most of the downtime, and no log shows it: then that is not compared."""
     if report["migration"]["outcome"] != "done":
         return FAIL, f"outcome: {report['migration']['outcome']}"
     syncs = [s for s in report["migration"]["syncs"] if s["by_migration"] and s["verdict"] != "unknown"]
@@ -35,7 +36,7 @@ def _prediction(report, qemu):
              for what, span, real in (("total", first["total_s"], total), ("down", first["downtime_s"], down))
              if span["lo"] is not None and span["hi"] is not None]
     good = first["verdict"] == "converges" and _within(first["total_s"], total, total) and \
-        _within(first["downtime_s"], down, total)
+        (devices or _within(first["downtime_s"], down, total))
     return (OK if good else FAIL), f"{first['verdict']}: " + ", ".join(words)
 
 
@@ -75,6 +76,6 @@ def judge(entry, run, hops, devices=0):
                 result, note = _bytes(report, qemu, devices)
                 rows.append(entry.row(f"QEMU, {hop}", name, result, took, note))
                 if not feature:
-                    result, note = _prediction(report, qemu)
+                    result, note = _prediction(report, qemu, devices)
                     rows.append(entry.row(f"QEMU, {hop}", "migration", result, took, note))
     return rows

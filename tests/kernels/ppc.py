@@ -71,7 +71,7 @@ TCE_TABLE = (1 << 30) // 4096 * 8
 MIGRATE = {"QEMU": "/usr/bin/qemu-system-ppc64 -L /usr/share/qemu -M pseries,cap-cfpc=broken,"
                    "cap-sbbc=broken,cap-ibs=broken,cap-ccf-assist=off -accel kvm -m 256M -nodefaults -no-user-config "
                    "-display none -vga none -bios /power.bin",
-           "START_S": 90, "LIMIT_MS": 800, "BANDWIDTH": 24 << 20, "END_S": 90, "SETTLE_S": 100, "HOPS": " ".join(HOPS)}
+           "START_S": 90, "LIMIT_MS": 3000, "BANDWIDTH": 6 << 20, "END_S": 90, "SETTLE_S": 100, "HOPS": " ".join(HOPS)}
 
 
 def _needed(path):
@@ -166,6 +166,18 @@ def _make_btf(store, kernel, where):
         shutil.rmtree(tmp, ignore_errors=True)
 
 
+def _judge_no_btf(entry, run):
+    """Without the file, each command ends with one line that names what is missing and what to do, and nothing else."""
+    cases, rows = entries.cases_of(run), []
+    for command in ("watch", "features"):
+        case = cases.get(command, entries.Case())
+        said, status = case.streams["err"], case.text("exit")
+        good = status == "1" and len(said) == 1 and "no BTF" in said[0] and "--btf FILE" in said[0]
+        rows.append(entry.row("no BTF and no --btf", f"{command}, one clear line", entries.OK if good else entries.FAIL,
+                              case.seconds(), f"exit status {status}: {case.text('err')[:200]}"))
+    return rows + entries.complaint_rows(entry, run)
+
+
 # ---- the entries ----
 
 def _image(store, kernel, folder, conf, script="modes.sh", btf=False):
@@ -209,7 +221,7 @@ def _judge(page, host_mmu):
                                          granule=granule, peeks=False)
             wrong = _facts(cases.get(mode, entries.Case()), page, mmu, granule, variant)
             rows.append(entry.row(mode, "granule, MMU and backing", entries.FAIL if wrong else entries.OK, 0, wrong))
-        return rows + entries.complaint_rows(entry, run)
+        return rows + entries.judge_rest(entry, run) + entries.complaint_rows(entry, run)
     return judge
 
 
@@ -240,6 +252,11 @@ class _Host:  # pylint: disable=too-few-public-methods
                             _judge(self.page, mmu), append, tuple((m, "taken by itself") for m in modes))
         entry.modes = modes
         return entry
+
+    def no_btf(self, machine):
+        """What is said where --btf was not given."""
+        return self._entry("nobtf", "radix", machine, lambda: _image(self.store, self.kernel, self.folder, {}, "nothing.sh"),
+                           _judge_no_btf, "", tuple(("no BTF and no --btf", c) for c in ("watch", "features")))
 
     def qemu(self, machine):
         """A QEMU that migrates."""
@@ -290,6 +307,8 @@ def plan(store):
         if suite == NEWEST:
             hugepages = ("bitmap+huge2M", "bitmap+huge1G") if host.page == 64 * KB else ("bitmap+huge1G", "bitmap+thp")
             out.append(host.modes(pseries(tree), "nested", "radix", hugepages, RADIX_HUGE_BOOT))
+        if not host.btf:
+            out.append(host.no_btf(powernv(tree)))
         if (suite, host.page) == ("trixie", 64 * KB):
             out.append(host.classic(powernv(tree)))
             out.append(host.qemu(powernv(tree, 3072, 300)))

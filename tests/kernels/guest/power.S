@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * Firmware for a QEMU pseries machine, big-endian and in real mode, which is a guest that dirties memory: it makes 128 MiB
+ * Firmware for a QEMU pseries machine, big-endian and in real mode, which is a guest that dirties memory: it makes 64 MiB
  * non-zero, then writes one word to each of PAGES places 64K apart, every 20 ms. The state page says how far it is, in the
  * words that tests/guest/layout.h has for the x86 guest. QEMU loads the image to 0 and starts at 0x100.
  */
@@ -8,8 +8,8 @@
 #define MAGIC	0x31475044
 #define RUNS	2
 #define FILL	0x1000000	/* 16 MiB up */
-#define FILLED	32768		/* pages of 4K */
-#define PAGES	61		/* prime */
+#define FILLED	16384		/* pages of 4K */
+#define PAGES	13		/* prime */
 #define PERIOD	(512000 * 20)	/* of a time base of 512 MHz */
 
 	.text
