@@ -73,6 +73,12 @@ static int choose_source(struct dp_watch *w, char *msg, size_t len)
 			 "this VM has a dirty ring, so nothing reads its bitmaps: use --source ring");
 		return -EINVAL;
 	}
+	/* Its page tables know what the guest wrote; nothing is marked until the log is read. */
+	if (w->source == DP_SRC_MARK && w->kvm.vm.mmu) {
+		snprintf(msg, len,
+			 "KVM HV marks no page when its guest writes to it: use --source harvest");
+		return -EINVAL;
+	}
 	if (w->source == DP_SRC_SAMPLE) {
 		snprintf(msg, len, "source %s is not available here (see dirtyprof features)",
 			 dp_source_name(w->source));

@@ -248,7 +248,7 @@ static int open_probe(struct dp_watch *w, char *msg, size_t len)
 		return -ENOMEM;
 	}
 	/* CLEAR re-arms range by range, so that there is hardly a moment at which all is armed: marks are for those who ask. */
-	if (w->source != DP_SRC_MARK && (w->o.source || ho.manual))
+	if (w->source != DP_SRC_MARK && (w->o.source || ho.manual || w->vm.mmu))
 		return 0;
 	err = open_events(w, true, msg, len);
 	if (!err)
