@@ -75,8 +75,7 @@ static int choose_source(struct dp_watch *w, char *msg, size_t len)
 	}
 	/* Its page tables know what the guest wrote; nothing is marked until the log is read. */
 	if (w->source == DP_SRC_MARK && w->kvm.vm.mmu) {
-		snprintf(msg, len,
-			 "KVM HV marks no page when its guest writes to it: use --source harvest");
+		snprintf(msg, len, "KVM HV marks no page when its guest writes to it: use --source harvest");
 		return -EINVAL;
 	}
 	if (w->source == DP_SRC_SAMPLE) {
