@@ -307,7 +307,7 @@ void dp_watch_peek(struct dp_watch *w)
 #if !defined(__x86_64__)
 	return; /* elsewhere the bitmap is complete only at GET */
 #endif
-	if (w->o.no_peek || !w->logging || w->sync_open || (w->events && !w->vm.manual_protect))
+	if (w->o.no_peek || !w->logging || w->sync_open)
 		return;
 	if (armed > w->peek_armed + PEEK_FIRST_NS / 2) {
 		w->peek_armed = armed;

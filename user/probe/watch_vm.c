@@ -221,8 +221,8 @@ static int open_events(struct dp_watch *w, bool mark, char *msg, size_t len)
 	eo.vcpu_ptrs = dp_inspect_vcpu_ptrs(w->inspect, &eo.nptrs);
 	err = dp_events_open(&eo, &w->events, msg, len);
 	if (!err)
-		snprintf(w->hook + strlen(w->hook), sizeof(w->hook) - strlen(w->hook), "%s%s",
-			 w->hook[0] ? ", " : "", dp_events_hook(w->events));
+		snprintf(w->hook, sizeof(w->hook), "%s%s%s", dp_events_hook(w->events),
+			 w->harvest ? ", " : "", w->harvest ? dp_harvest_hook(w->harvest) : "");
 	return err;
 }
 
