@@ -188,8 +188,6 @@ def _judge_prof(case, stream, feature, page, granule=0, peeks=True):
         return FAIL, f"took {start['source']} by {start['hook']} instead"
     if report["self"]["lost"] or report["self"]["unknown_slot"]:
         return FAIL, f"lost {report['self']['lost']}, unknown slot {report['self']['unknown_slot']}"
-    if start["source"] == "mark":
-        peeks = False
     wrong = compare([e for e in case.json("vmm") if e["event"] == "sync"], [r for r in records if r["type"] == "sync"], page,
                     granule, peeks)
     return (FAIL, wrong) if wrong else (OK, "" if feature else f"took {start['source']} by {start['hook']}")
