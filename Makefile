@@ -5,6 +5,7 @@
 # make install    DESTDIR= PREFIX=                    make uninstall
 # make lint       the static checks alone             make format   clang-format all C
 # make bench      what dirtyprof costs                make clean
+# make accuracy   predictions against real migrations   make accuracy-quick   a dozen of them
 # make check-kernels   on Debian kernels of two architectures, under emulation (docs/kernels.md)
 #
 # Nothing here needs the network, git or the running kernel's BTF.
@@ -141,7 +142,7 @@ demo:
 # ---- installation ----
 
 # As they lie here, so that their links hold.
-DOCS := README.md CONTRIBUTING.md LICENSE $(sort $(wildcard LICENSES/*.txt docs/*.md docs/*.json docs/*.yml))
+DOCS := README.md CONTRIBUTING.md LICENSE $(sort $(wildcard LICENSES/*.txt docs/*.md docs/*.json docs/*.yml docs/*.svg))
 DEST_DOC  = $(DESTDIR)$(DOCDIR)
 DEST_BIN  = $(DESTDIR)$(SBINDIR)/dirtyprof
 DEST_MAN  = $(DESTDIR)$(MANDIR)/man8/dirtyprof.8

@@ -61,3 +61,4 @@ unit: $(UNIT_BIN)
 include tests/vmm.mk
 include tests/bench.mk
 include tests/kernels.mk
+include tests/accuracy.mk

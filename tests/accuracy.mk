@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+# make accuracy: predictions against real migrations; goes on where the raw file ends (hours). ACCURACY="--count 10" for less,
+# ACCURACY="--guest PATTERN --ram MIB --link MBIT --limit MS" for a case of your own; tests/accuracy/run --help says more.
+# DIRTYPROF_NEW_QEMU=/path: a second, newer QEMU; without it its part of the grid is left out, and said so.
+
+ACCURACY_RAW ?= docs/accuracy.jsonl
+
+accuracy: all guest dpvmm
+	$(Q)BUILD='$(BUILD)' tests/accuracy/run --raw '$(ACCURACY_RAW)' $(ACCURACY)
+
+# A spread of 12 in under five minutes; fails where predictions are plainly broken.
+accuracy-quick: all guest dpvmm
+	$(Q)rm -f '$(BUILD)/accuracy-quick.jsonl'
+	$(Q)BUILD='$(BUILD)' tests/accuracy/run --quick --bound --seconds 270 --raw '$(BUILD)/accuracy-quick.jsonl' $(ACCURACY)
+
+# docs/accuracy.md and docs/accuracy.svg from what is there
+accuracy-doc:
+	$(Q)tests/accuracy/report.py '$(ACCURACY_RAW)' docs
+
+.PHONY: accuracy accuracy-quick accuracy-doc

@@ -1,0 +1,162 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""One scored migration: measured before it, predicted before and during it, and what happened."""
+
+import os
+import subprocess
+import sys
+import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
+# pylint: disable=wrong-import-position
+from grid import MBIT, PAGE, PAYLOAD, WIRE_PAGE  # noqa: E402
+from lab import Migration, Pair, migrate  # noqa: E402
+from live import Prof  # noqa: E402
+from methods import remaining_over_bandwidth, sampled  # noqa: E402
+from netlab import Lab, LabError, stop  # noqa: E402
+
+SAMPLE_WINDOWS = (1, 3)  # s, whole seconds: all that QEMU before 8.2 takes
+NEW_QEMU = os.environ.get("DIRTYPROF_NEW_QEMU")  # another, newer QEMU to score with
+
+
+def qemu_of(case):
+    """The binary that a case wants. None: the default one; LabError: there is none."""
+    if case["qemu"] == "default":
+        return None
+    if not NEW_QEMU or not os.access(NEW_QEMU, os.X_OK):
+        raise LabError("no newer QEMU: DIRTYPROF_NEW_QEMU names one")
+    return NEW_QEMU
+
+
+def bandwidths(case):
+    """Of the rounds and at switchover, bytes/s: the link's payload, and the cap where there is one."""
+    path = case["link_mbit"] * MBIT * PAYLOAD
+    return min(path, case["max_bandwidth"] or path), path
+
+
+def dirty_rates(qmp, windows):
+    """QEMU's own page-sampling dirty-rate calculations. Returns [(seconds, bytes/s)]."""
+    out = []
+    for seconds in windows:
+        qmp.execute("calc-dirty-rate", {"calc-time": seconds, "mode": "page-sampling", "sample-pages": 512})
+        deadline = time.monotonic() + seconds + 10
+        while True:
+            time.sleep(0.05)
+            info = qmp.execute("query-dirty-rate")
+            if info["status"] == "measured":
+                break
+            if time.monotonic() > deadline:
+                raise LabError("calc-dirty-rate does not end")
+        out.append((seconds, info["dirty-rate"] * (1 << 20)))
+    return out
+
+
+def brief(prediction):
+    """What is scored of a prediction record of dirtyprof."""
+    return {k: prediction[k] for k in ("verdict", "total_s", "downtime_s", "rounds") if k in prediction}
+
+
+class Before:
+    """What is done between the migration's set-up and its start."""
+
+    def __init__(self, lab, case, seconds, windows):
+        self.lab, self.case, self.seconds, self.windows = lab, case, seconds, windows
+        self.report = self.prof = self.rates = None
+
+    def __call__(self, pair):
+        case = self.case
+        limit = f"{case['limit_ms']}ms"
+        _, path = bandwidths(case)
+        bits = f"{path * 8:.0f}"
+        # --start also learns max-bandwidth, multifd and the version.
+        prof = Prof(self.lab, pair.src.pid, "--start", "--bandwidth", bits, "--downtime-limit", limit,
+                    positional=("1", str(self.seconds)))
+        self.report = prof.end(timeout=self.seconds + 90)
+        self.rates = dirty_rates(pair.src.qmp, self.windows)
+        self.prof = Prof(self.lab, pair.src.pid, "--bandwidth", bits, "--downtime-limit", limit)
+
+
+def closest_approach(syncs, bandwidth, limit):
+    """The least that a sync found left, over what would have passed QEMU's test. None: no such sync."""
+    left = [s["remaining_bytes"] for s in syncs if s["by_migration"] and s["round"] and s["remaining_bytes"] is not None]
+    # The test is on pages of memory, the record on bytes of the wire.
+    return min(left) * PAGE / WIRE_PAGE / (bandwidth * limit) if left else None
+
+
+def expected(samples, fraction, limit):
+    """QEMU's expected-downtime as it stood after that share of the rounds."""
+    told = [s for s in samples if "expected_downtime" in s and s.get("dirty_sync_count", 0) > 1]
+    if not told:
+        return None
+    last = told[-1]["dirty_sync_count"]
+    at = next(s for s in told if s["dirty_sync_count"] >= min(last, max(2, round(last * fraction))))
+    down = at["expected_downtime"] / 1000
+    return {"verdict": "converges" if down <= limit else "never", "total_s": None, "downtime_s": down}
+
+
+def predictions(case, before, result, syncs):
+    """Of all methods, before the migration and at the middle one of its syncs."""
+    limit = case["limit_ms"] / 1000
+    rounds, path = bandwidths(case)
+    ram = case["ram"] << 20
+    out = {
+        "dirtyprof": {"before": brief(before.report["prediction"])},
+        "expected-downtime": {"middle": expected(result["samples"], 0.5, limit)},
+        "remaining/bandwidth": {"before": remaining_over_bandwidth(ram, rounds, 0.0, limit)},
+        "sampled curve": {"before": sampled(before.rates, ram, rounds, path, limit)},
+    }
+    own = [s for s in syncs if s["by_migration"] and s["round"] and s["verdict"] != "unknown"]
+    if own:
+        at = own[len(own) // 2]
+        out["dirtyprof"]["middle"] = {k: at[k] for k in ("verdict", "total_s", "downtime_s", "rounds")}
+    info = [s for s in result["samples"] if s.get("remaining") and s.get("dirty_sync_count", 0) > 1]
+    if info:
+        last = info[-1]["dirty_sync_count"]
+        at = next(s for s in info if s["dirty_sync_count"] >= max(2, round(last * 0.5)))
+        speed = at.get("mbps", 0) * MBIT or rounds
+        out["remaining/bandwidth"]["middle"] = remaining_over_bandwidth(at["remaining"], speed, at["t"], limit)
+    return out
+
+
+def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None):
+    """Runs a case. Returns the raw result; LabError if the laboratory fails."""
+    with Lab() as lab:
+        rounds, _ = bandwidths(case)
+        patience = 6 * case["ram"] * (1 << 20) / rounds + 20
+        how = Migration(rate=f"{case['link_mbit']}mbit", downtime_limit=case["limit_ms"], multifd=case["multifd"],
+                        auto_converge=case["auto_converge"], timeout=patience)
+        if case["max_bandwidth"]:
+            how.max_bandwidth = case["max_bandwidth"]
+        pair = Pair(lab, case["guest"], case["ram"], how, ring=case["ring"], smp=case["smp"], qemu=qemu_of(case), image=image)
+        before = Before(lab, case, seconds, windows)
+        result = migrate(pair, before)
+        report = before.prof.finish(20)
+        stop(pair.src.proc)
+        if not report or not before.report:
+            raise LabError(f"dirtyprof gave no report: {before.prof.messages().strip()}")
+        syncs = report["migration"].get("syncs", [])
+        done = result["status"] == "completed"
+        if not done and result["status"] != "cancelled":
+            raise LabError(f"the migration failed: {result['error']}")
+        return {
+            "id": case["id"], "case": case, "qemu_version": result["qemu_version"],
+            "truth": {
+                "verdict": "converges" if done else "never", "closest": closest_approach(syncs, rounds, case["limit_ms"] / 1000),
+                "total_s": result["total_ms"] / 1000 if done else None, "rounds": result["syncs"] - 1 if result["syncs"] else None,
+                "downtime_s": result["downtime_ms"] / 1000 if done else None,
+                "blackout_s": result["blackout_ms"] / 1000 if result["blackout_ms"] else None,
+                "blackout_seen_s": report["migration"].get("downtime_s") if done else None,
+                "waited_s": patience,
+            },
+            "predictions": predictions(case, before, result, syncs), "rates": before.rates,
+            "syncs": [{k: s[k] for k in ("round", "at_s", "remaining_bytes", "verdict", "total_s", "downtime_s")} for s in syncs],
+            "guest": result["guest"],
+        }
+
+
+def host():
+    """What the results were measured on, without names."""
+    with open("/proc/cpuinfo", encoding="utf-8") as f:
+        model = next((line.partition(":")[2].strip() for line in f if line.startswith("model name")), "unknown")
+    return {"cpu": model, "cores": os.cpu_count(), "kernel": os.uname().release, "python": sys.version.split()[0],
+            "dirtyprof": subprocess.run([os.environ.get("DIRTYPROF") or os.path.join(os.environ.get("BUILD", "build"), "dirtyprof"),
+                                         "--version"], capture_output=True, text=True, check=False).stdout.strip()}

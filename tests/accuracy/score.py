@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+"""Scores of the raw results; pure. A raw result is what tests/accuracy/run writes, one JSON object a line.
+
+A prediction is {"verdict", "total_s", "downtime_s"}; the two times are numbers, or {"lo", "mid", "hi"}, or null.
+"""
+
+import math
+
+METHODS = ("dirtyprof", "expected-downtime", "remaining/bandwidth", "sampled curve")
+PHASES = ("before", "middle")
+ZONE = 0.1  # around the edge, where no verdict is wrong
+SHARE, SLACK = 0.1, 0.015  # a downtime is hit within 10 %, or 15 ms where that is more
+
+
+def middle(estimate):
+    """The number that stands for an estimate; None: none was made."""
+    v = estimate.get("mid") if isinstance(estimate, dict) else estimate
+    return v if v is not None and math.isfinite(v) else None
+
+
+def relative(estimate, truth):
+    """The relative error, or None where there is nothing to compare."""
+    v = middle(estimate)
+    return abs(v - truth) / truth if v is not None and truth else None
+
+
+def covered(estimate, truth):
+    """Whether an interval holds the truth; None: no interval, or no truth. An end that is null has no bound there."""
+    if not isinstance(estimate, dict) or estimate.get("mid") is None or truth is None:
+        return None
+    lo, hi = estimate.get("lo"), estimate.get("hi")
+    return (lo is None or lo <= truth) and (hi is None or truth <= hi)
+
+
+def near_edge(row):
+    """closest: the least that was left at a sync over what would have passed QEMU's test; 1 is the edge."""
+    closest = row["truth"].get("closest")
+    return closest is not None and abs(closest - 1) <= ZONE
+
+
+def hit(estimate, truth):
+    """Whether a downtime was predicted well enough; None: nothing to compare."""
+    v = middle(estimate)
+    return abs(v - truth) <= max(SHARE * truth, SLACK) if v is not None and truth is not None else None
+
+
+def wrong_verdict(row, prediction):
+    """Said "converges" of what did not end, or "never" of what did, away from the edge."""
+    said = prediction.get("verdict")
+    if near_edge(row) or said not in ("converges", "never"):
+        return False
+    return said != row["truth"]["verdict"]
+
+
+def percentile(values, share):
+    """The smallest value that this share of them does not exceed; None of nothing."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+
+
+def spread(values):
+    """Median, P90, worst."""
+    return {"n": len(values), "median": percentile(values, 0.5), "p90": percentile(values, 0.9),
+            "worst": max(values, default=None)}
+
+
+def prediction_of(row, method, phase):
+    """A method's prediction, or None."""
+    return row["predictions"].get(method, {}).get(phase)
+
+
+def score(rows, method, phase):
+    """All figures of a method over some rows."""
+    total, down, inside, hits, wrong, made, judged = [], [], [], [], 0, 0, 0
+    for row in rows:
+        p = prediction_of(row, method, phase)
+        if not p:
+            continue
+        made += 1
+        judged += p.get("verdict") in ("converges", "never")
+        wrong += wrong_verdict(row, p)
+        if row["truth"]["verdict"] != "converges" or near_edge(row):
+            continue
+        for out, key in ((total, "total_s"), (down, "downtime_s")):
+            e = relative(p.get(key), row["truth"][key])
+            if e is not None:
+                out.append(e)
+            holds = covered(p.get(key), row["truth"][key])
+            if holds is not None:
+                inside.append(holds)
+        near = hit(p.get("downtime_s"), row["truth"]["downtime_s"])
+        if near is not None:
+            hits.append(near)
+    return {"made": made, "judged": judged, "wrong": wrong, "total": spread(total), "downtime": spread(down),
+            "hit": sum(hits) / len(hits) if hits else None,
+            "covered": sum(inside) / len(inside) if inside else None, "intervals": len(inside)}
+
+
+def kinds(rows):
+    """The guests' kinds, in the order in which they come."""
+    return list(dict.fromkeys(r["case"]["kind"] for r in rows))
