@@ -116,7 +116,9 @@ def doc_check(rows, path):
 
 
 def doc_write(rows, path):
-    """Puts the table into the document. Columns of kernels that were not run are lost: run them all."""
+    """Puts the table into the document. What failed is left open: a failure says nothing of the kernel. Columns of kernels that
+    were not run are lost: run them all."""
+    rows = [r for r in rows if r.result != FAIL]
     with open(path, encoding="utf-8") as f:
         doc = f.read()
     if _between(doc) is None:
