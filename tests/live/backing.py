@@ -9,7 +9,6 @@ Hugepages are reserved for the test and given back after it."""
 import os
 import re
 import sys
-import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 # pylint: disable=wrong-import-position
@@ -99,34 +98,44 @@ def dpvmm_cases(lab, tap, name, backing):
                report["vm"]["backing"])
 
 
-def dpvmm_rate(lab, tap, name, backing):
+def dpvmm_rates(lab, tap, kinds):
     """1021 pages 64K apart, written in turn, 5105 a second: U(t) at 4K is 5105 t; n pages in a row lie in (n - 1) / 32 + 1
     hugepages, as a mean."""
     rate = 5105
-    vmm = Vmm(lab, "--log", "ring:4096", "--backing", backing, "--mem", "64M", "--pattern", f"rounds:1021:{rate}", "--stride",
-              "64K", "--sync-ms", "500")
-    prof = Prof(lab, vmm.pid)
-    vmm.go()
-    vmm.wait_syncs(8)
-    report = prof.finish()
-    vmm.end()
-    got = report["dirty_rate_bytes_per_s"]["4K"]
-    tap.ok(got["hi"] and 0.97 * got["lo"] / PAGE <= rate <= 1.03 * got["hi"] / PAGE,
-           f"dpvmm, {name}: the rate at 4K is {rate} pages/s", {k: v and v / PAGE for k, v in got.items()})
-    n = rate * 0.1
-    for size, want, slack in (("4K", n, 0.03 * n), ("2M", (n - 1) / 32 + 1, 1)):
-        lo, mid, hi = pages_at(report, 0.1, size)
-        tap.ok(lo - slack <= want <= hi + slack, f"dpvmm, {name}: within 100 ms {want:.1f} blocks of {size}", lo, mid, hi)
+    vmms = [Vmm(lab, "--log", "ring:4096", "--backing", backing, "--mem", "64M", "--pattern", f"rounds:1021:{rate}",
+                "--stride", "64K", "--sync-ms", "500") for _, backing, _ in kinds]
+    profs = [Prof(lab, v.pid) for v in vmms]
+    for v in vmms:
+        v.go()
+    for v, prof, (name, _, _) in zip(vmms, profs, kinds):
+        v.wait_syncs(8)
+        report = prof.finish()
+        v.end()
+        got = report["dirty_rate_bytes_per_s"]["4K"]
+        tap.ok(got["hi"] and 0.97 * got["lo"] / PAGE <= rate <= 1.03 * got["hi"] / PAGE,
+               f"dpvmm, {name}: the rate at 4K is {rate} pages/s", {k: x and x / PAGE for k, x in got.items()})
+        n = rate * 0.1
+        for size, want, slack in (("4K", n, 0.03 * n), ("2M", (n - 1) / 32 + 1, 1)):
+            lo, mid, hi = pages_at(report, 0.1, size)
+            tap.ok(lo - slack <= want <= hi + slack, f"dpvmm, {name}: within 100 ms {want:.1f} blocks of {size}", lo, mid, hi)
 
 
-def qemu_case(lab, tap, name, backing):
+def qemu_cases(lab, tap, kinds):
     """One page in each of 29 hugepages, through QEMU and its dirty-rate calculations."""
-    vm = Qemu(lab, f"rounds:29:2900,stride={HUGE}", 64, name=name.replace(" ", ""), backing=backing)
-    vm.wait_running()
-    huge, thp = smaps(vm.pid)
-    report_of = Prof(lab, vm.pid, "--start", "--window", "1s", positional=("1", "4"))
-    report = report_of.end()
-    vm.proc.kill()
+    vms = [Qemu(lab, f"rounds:29:2900,stride={HUGE}", 64, name=name.replace(" ", ""), backing=backing)
+           for name, _, backing in kinds]
+    for vm in vms:
+        vm.wait_running()
+    kernel = [smaps(vm.pid) for vm in vms]
+    profs = [Prof(lab, vm.pid, "--start", "--window", "1s", positional=("1", "4")) for vm in vms]
+    for (name, _, backing), vm, (huge, thp), prof in zip(kinds, vms, kernel, profs):
+        report = prof.end()
+        vm.proc.kill()
+        judge_qemu(tap, name, backing, report, prof, huge, thp)
+
+
+def judge_qemu(tap, name, backing, report, report_of, huge, thp):
+    """One of them, and the bytes of hugepages that the kernel says it has."""
     seen = [s for s in report_of.records("sync") if s["since_s"] and s["since_s"] > 0.15 and not s["initial"]]
     # page 0 is the guest's own; its timer's stack and tables are below the pattern and may add a page of 4K and one of 2M
     tap.ok(len(seen) >= 2 and all(29 <= s["new_blocks"]["4K"] <= 31 and 29 <= s["new_blocks"]["2M"] <= 30 for s in seen),
@@ -143,28 +152,25 @@ def qemu_case(lab, tap, name, backing):
     tap.ok(report["vm"]["granule_bytes"] == PAGE, f"QEMU, {name}: KVM tells 4K apart", report["vm"])
 
 
-def all_of(lab, tap, name, backing, qemu_backing):
-    """One kind of hugepage."""
-    dpvmm_cases(lab, tap, name, backing)
-    dpvmm_rate(lab, tap, name, backing)
-    time.sleep(0.2)
-    try:
-        qemu_case(lab, tap, name, qemu_backing)
-    except LabError as e:
-        tap.ok(False, f"QEMU, {name}", e)
-
-
 def body(lab, tap):
     """Both kinds."""
+    kinds = []
     with Hugepages(NEEDED) as pool:
         if pool.reason:
             tap.skip("hugetlb pages of 2M: nothing of it was tested", pool.reason)
         else:
-            all_of(lab, tap, "hugetlb 2M", "hugetlb:2M", "hugetlb")
-    if not os.path.exists(THP) or "[never]" in read(THP):
-        tap.skip("transparent hugepages: nothing of it was tested", "this kernel has them off")
-    else:
-        all_of(lab, tap, "THP", "thp", "anon")
+            kinds.append(("hugetlb 2M", "hugetlb:2M", "hugetlb"))
+        if not os.path.exists(THP) or "[never]" in read(THP):
+            tap.skip("transparent hugepages: nothing of it was tested", "this kernel has them off")
+        else:
+            kinds.append(("THP", "thp", "anon"))
+        for name, backing, _ in kinds:
+            dpvmm_cases(lab, tap, name, backing)
+        dpvmm_rates(lab, tap, kinds)
+        try:
+            qemu_cases(lab, tap, kinds)
+        except LabError as e:
+            tap.ok(False, "QEMU", e)
 
 
 if __name__ == "__main__":

@@ -34,15 +34,23 @@ def within(truth, lo, mid, hi, width):
     return mid - lo <= width and mid - 2.5 * (mid - lo) - 1e-9 <= truth <= max(hi, mid + 2.5 * (mid - lo)) + 1e-9
 
 
+def run_all(lab, cases, syncs=7):
+    """Guests of dpvmm's at once, each [guest's options, dirtyprof's options]. Returns [(dpvmm's syncs, report)]."""
+    vmms = [Vmm(lab, *guest) for guest, _ in cases]
+    profs = [Prof(lab, v.pid, *args, positional=("1",)) for v, (_, args) in zip(vmms, cases)]
+    for v in vmms:
+        v.go()
+    for v in vmms:
+        v.wait_syncs(syncs, 30)
+    reports = [p.finish() for p in profs]
+    for v in vmms:
+        v.end()
+    return [(v.events("sync"), r) for v, r in zip(vmms, reports)]
+
+
 def run(lab, guest, *args, syncs=7):
-    """A guest of dpvmm's under dirtyprof. Returns (dpvmm's syncs, report)."""
-    vmm = Vmm(lab, *guest)
-    prof = Prof(lab, vmm.pid, *args, positional=("1",))
-    vmm.go()
-    vmm.wait_syncs(syncs, 30)
-    report = prof.finish()
-    vmm.end()
-    return vmm.events("sync"), report
+    """One such guest."""
+    return run_all(lab, [(guest, args)], syncs)[0]
 
 
 def sampled(lab, tap):
@@ -63,10 +71,11 @@ def sampled(lab, tap):
 def census(lab, tap):
     """Few pages: all are compared, and the answer is exact. A page changes if it is told another value, so none is missed
     where each is written many times between two syncs."""
-    for same, pages in ((0, 3), (50, 997)):
+    cases = ((0, 3), (50, 997))
+    runs = run_all(lab, [(["--log", "bitmap", "--pattern", f"rounds:{pages}", "--same", str(same), "--stride", "64K",
+                           "--sync-ms", "300"], ["--compare"]) for same, pages in cases])
+    for (same, pages), (_, report) in zip(cases, runs):
         truth = share_by_hand(pages, same)
-        _, report = run(lab, ["--log", "bitmap", "--pattern", f"rounds:{pages}", "--same", str(same), "--stride", "64K",
-                              "--sync-ms", "300"], "--compare")
         lo, mid, _, c = estimate(report)
         tap.ok(mid is not None and abs(mid - truth) < 1e-9 and abs(lo - mid) < 1e-9,
                f"{pages} pages, {truth:.3f} of them changed: exact", c)
@@ -86,18 +95,22 @@ def bounded(lab, tap):
 
 def off(lab, tap):
     """On x86 nothing is read unless asked for; nor with --no-compare."""
-    for args in ([], ["--compare", "--no-compare"]):
-        _, report = run(lab, ["--log", "bitmap", "--pattern", "rounds:997", "--sync-ms", "200"], *args, syncs=3)
+    cases = ([], ["--compare", "--no-compare"])
+    guest = ["--log", "bitmap", "--pattern", "rounds:997", "--sync-ms", "200"]
+    for args, (_, report) in zip(cases, run_all(lab, [(guest, args) for args in cases], syncs=3)):
         c = report["really_changed"]
         tap.ok(not c["compared"] and not c["read_bytes"] and c["share"]["mid"] is None, f"off: {args}", c)
 
 
 def in_qemu(lab, tap):
     """QEMU's guests: all pages written with what they hold but one (the guest's counters), and all changed."""
-    for name, pattern, truth in (("silent", f"silent:{P}", 1 / P), ("loud", f"rounds:{P}", 1.0)):
-        vm = Qemu(lab, pattern, 128, name=name)
+    cases = (("silent", f"silent:{P}", 1 / P), ("loud", f"rounds:{P}", 1.0))
+    vms = [Qemu(lab, pattern, 128, name=name) for name, pattern, _ in cases]
+    for vm in vms:
         vm.wait_running()
-        report = Prof(lab, vm.pid, "--start", "--window", "1s", "--compare", positional=("1", "4")).end()
+    profs = [Prof(lab, vm.pid, "--start", "--window", "1s", "--compare", positional=("1", "4")) for vm in vms]
+    for vm, prof, (_, pattern, truth) in zip(vms, profs, cases):
+        report = prof.end()
         vm.proc.kill()
         lo, mid, hi, c = estimate(report)
         tap.ok(mid is not None and within(truth, lo, mid, hi, 0.02),

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/usr/bin/env bash
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 # The test VMM against itself: what KVM's log gave equals what the guest was told to write, in each mode.
 # TAP on stdout. Needs /dev/kvm and jq. BUILD is the build directory.
@@ -20,7 +20,7 @@ pid=
 cleanup()
 {
 	[ -z "$pid" ] || kill "$pid" 2>/dev/null
-	rm -f "$out"
+	rm -f "$out" "$out".*
 }
 trap cleanup EXIT
 trap 'exit 1' INT TERM
@@ -50,17 +50,36 @@ run()
 syncs='[.[] | select(.event == "sync")]'
 P=10007 # prime
 
-for cpu in native emulated; do
-	for mode in ring:4096 ring:512 bitmap manual manual-init; do
-		run --cpu $cpu --log $mode --pattern rounds:$P --seconds 1 --sync-ms 300
-		check "$cpu, $mode, full speed: $P pages at each sync" \
-			"${syncs} | map(select(.initial | not)) | length >= 3 and all(.[:-1][]; .dirty == $P)"
-		run --cpu $cpu --log $mode --pattern uniform:50021:20000 --vcpus 2 --slots 3 --mem 512M --lockstep \
-			--seconds 0.6 --sync-ms 150
-		check "$cpu, $mode, lockstep, 2 vCPUs, 3 slots: dirty is written, page for page" \
-			"${syncs} | map(select(.initial | not)) | length >= 3 and
-			 all(.[]; .dirty == .written and .written > 500 and (.by_slot | add) == .dirty)"
+# Both kinds of guest at once, each with what it said in a file of its own.
+both()
+{
+	local cpu pids=()
+	for cpu in native emulated; do
+		timeout 60 "$dpvmm" --cpu "$cpu" "$@" >"$out.$cpu" &
+		pids+=($!)
 	done
+	for cpu in native emulated; do
+		wait "${pids[0]}" || { echo "# dpvmm --cpu $cpu $* failed"; : >"$out.$cpu"; }
+		pids=("${pids[@]:1}")
+	done
+}
+check_both()
+{
+	local cpu
+	for cpu in native emulated; do
+		mv "$out.$cpu" "$out"
+		check "$cpu, $1" "$2"
+	done
+}
+
+for mode in ring:4096 ring:512 bitmap manual manual-init; do
+	both --log $mode --pattern rounds:$P --seconds 1 --sync-ms 300
+	check_both "$mode, full speed: $P pages at each sync" \
+		"${syncs} | map(select(.initial | not)) | length >= 3 and all(.[:-1][]; .dirty == $P)"
+	both --log $mode --pattern uniform:50021:20000 --vcpus 2 --slots 3 --mem 512M --lockstep --seconds 0.6 --sync-ms 150
+	check_both "$mode, lockstep, 2 vCPUs, 3 slots: dirty is written, page for page" \
+		"${syncs} | map(select(.initial | not)) | length >= 3 and
+		 all(.[]; .dirty == .written and .written > 500 and (.by_slot | add) == .dirty)"
 done
 
 run --cpu native --log ring:8192 --pattern rounds:1009:20000 --lockstep --seconds 0.6 --sync-ms 150
