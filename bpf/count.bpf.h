@@ -256,10 +256,11 @@ static __always_inline int count_page(u32 set, u32 page, u32 stamp)
 		count_blocks(page, newest, stamp);
 		return COUNT_REARMED;
 	}
+	/* Even if it seems to be a repetition: pages are re-armed one by one, and `rearmed` is set when all have been. */
+	set_bit(set, page);
 	last = *st;
 	if (!older(last, rearmed))
 		return COUNT_REPEATED;
-	set_bit(set, page);
 	if (!older(last, newest))
 		return COUNT_REARMED;
 	if (!stamp)

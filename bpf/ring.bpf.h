@@ -186,10 +186,11 @@ static __always_inline void drain_reset(struct kvm_dirty_ring *ring, struct ring
 	drain(ring, v, v->dirty, 1, now);
 }
 
-/* The last ring's RESET, at `now`: an anchor, if it came at its own time. */
-static __always_inline void end_reset(u64 now, u32 blind)
+/* The last ring's RESET: an anchor, if it came at its own time. */
+static __always_inline void end_reset(u32 blind)
 {
-	u32 stamp = stamp_of(now) + 1; /* later than that of any entry that was counted before */
+	/* Later than that of any entry that was counted before, also by the loader, whose clock may be ahead of this RESET's. */
+	u32 stamp = stamp_of(bpf_ktime_get_ns()) + 1;
 	bool full = full_seen, overdue;
 
 	full_seen = 0;
@@ -202,8 +203,8 @@ static __always_inline void end_reset(u64 now, u32 blind)
 	if (targ_drain && targ_vcpus > 1) {
 		struct drain_all d = { .buffer = 1, .now = bpf_ktime_get_ns() };
 
-		stamp = stamp_of(d.now) + 1;
 		bpf_loop(DP_MAX_STAT_VCPUS, drain_listed, &d, 0);
+		stamp = stamp_of(bpf_ktime_get_ns()) + 1;
 	}
 	rearmed = stamp;
 	open_anchors(stamp, blind, false);
@@ -239,7 +240,7 @@ static __always_inline int on_reset(struct kvm_dirty_ring *ring)
 	/* KVM_RESET_DIRTY_RINGS goes through the rings in order: the last one ends it. */
 	if (v.index + 1 < targ_vcpus && v.index + 1 < DP_MAX_STAT_VCPUS)
 		return 0;
-	end_reset(now, blind);
+	end_reset(blind);
 	if (is_vcpu(tid))
 		return 0;
 	note = bpf_ringbuf_reserve(&notes, sizeof(*note), 0);

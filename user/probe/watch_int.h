@@ -56,8 +56,10 @@ struct dp_watch {
 	uint32_t nrecs, slot_ids;
 	uint32_t opened_vcpus, last_vcpus; /* vCPUs when the source was opened, and at the last look */
 	uint64_t base_ns;		   /* CLOCK_MONOTONIC of the session's zero */
-	bool logging;			   /* RAM logs */
-	uint64_t stopped_at;		   /* session clock: the guest does not run since then; 0 = it runs */
+	bool untold; /* a RESET for which no set of bits was free waits to be told with the next one */
+	struct dp_sync untold_sync;
+	bool logging;	     /* RAM logs */
+	uint64_t stopped_at; /* session clock: the guest does not run since then; 0 = it runs */
 	uint64_t next_poll, next_drain, next_backing, next_zero, next_age;
 	struct interval iv;
 	uint64_t due;		/* session clock: the next regular interval ends; syncs do not move it */

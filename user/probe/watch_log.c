@@ -92,6 +92,17 @@ static bool is_sync(struct dp_watch *w, const struct dp_reset_note *note, struct
 	return true;
 }
 
+static void tell_sync(struct dp_watch *w, uint32_t set, struct dp_sync *s)
+{
+	w->untold = false;
+	if (take_events(w, set, s))
+		return;
+	w->last_sync = s->t_ns;
+	dp_pile_add(&w->iv.syncs, s, 1);
+	w->want_snapshot |= s->by_migration;
+	dp_watch_change_sync(w, s);
+}
+
 static void on_reset(void *ctx, const struct dp_reset_note *note)
 {
 	struct dp_sync s = { 0 };
@@ -102,18 +113,23 @@ static void on_reset(void *ctx, const struct dp_reset_note *note)
 			take_events(w, note->set, NULL);
 		return;
 	}
-	if (take_events(w, note->set, &s))
+	if (note->set != DP_NO_SET) {
+		tell_sync(w, note->set, &s);
 		return;
-	w->last_sync = s.t_ns;
-	dp_pile_add(&w->iv.syncs, &s, 1);
-	w->want_snapshot |= s.by_migration;
-	dp_watch_change_sync(w, &s);
+	}
+	/* We were so late that no set was free to go on with: its pages are told with the next one's. */
+	w->untold = true;
+	w->untold_sync = s;
 }
 
 void dp_watch_read_events(struct dp_watch *w)
 {
-	if (dp_events_resets(w->events, on_reset, w))
-		w->next_drain = 0;
+	if (!dp_events_resets(w->events, on_reset, w))
+		return;
+	w->next_drain = 0;
+	/* A migration's last one has no next: better with what came since than not at all. */
+	if (w->untold && w->untold_sync.by_migration)
+		tell_sync(w, DP_NO_SET, &w->untold_sync);
 }
 
 void dp_watch_drain(struct dp_watch *w)
