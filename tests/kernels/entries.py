@@ -186,8 +186,12 @@ def _judge_prof(case, stream, feature, page, granule=0, peeks=True):
     # mark on a VM with bitmaps names harvest's hook as well
     if feature and (start["source"] != feature["what"] or feature["hook"] not in start["hook"]):
         return FAIL, f"took {start['source']} by {start['hook']} instead"
-    if report["self"]["lost"] or report["self"]["unknown_slot"]:
-        return FAIL, f"lost {report['self']['lost']}, unknown slot {report['self']['unknown_slot']}"
+    lost = report["self"]["lost"]
+    # where programs on system calls can be preempted (7.2), the kernel skips some: what counts is that it is said
+    if lost and "sys_exit" in start["hook"]:
+        return OK, f"lost up to {lost}, and said so"
+    if lost or report["self"]["unknown_slot"]:
+        return FAIL, f"lost {lost}, unknown slot {report['self']['unknown_slot']}"
     wrong = compare([e for e in case.json("vmm") if e["event"] == "sync"], [r for r in records if r["type"] == "sync"], page,
                     granule, peeks)
     return (FAIL, wrong) if wrong else (OK, "" if feature else f"took {start['source']} by {start['hook']}")

@@ -238,14 +238,12 @@ uint64_t dp_harvest_copy_ns(const struct dp_harvest *h)
 
 uint64_t dp_harvest_lost(const struct dp_harvest *h)
 {
-	uint64_t lost = __atomic_load_n(&h->skel->bss->lost_chunks, __ATOMIC_RELAXED);
-
 	/*
-	 * Where system calls' tracepoints can be preempted, a long copy makes the kernel skip the program for whoever makes a
-	 * call on that CPU meanwhile: thousands of calls that are none of this VM's log, and none of ours to report. The VMM
-	 * takes and re-arms its log one call after the other.
+	 * Where programs on system calls can be preempted, some of those that the kernel skips are other processes' calls; it
+	 * does not say whose.
 	 */
-	return strcmp(h->way->target, "sys_exit") ? lost + dp_way_missed(h->way, h->skel->obj) : lost;
+	return __atomic_load_n(&h->skel->bss->lost_chunks, __ATOMIC_RELAXED) +
+	       dp_way_missed(h->way, h->skel->obj);
 }
 
 void dp_harvest_stats(const struct dp_harvest *h, uint64_t *runs, uint64_t *ns, uint64_t *map_bytes)
