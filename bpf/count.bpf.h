@@ -245,9 +245,9 @@ enum count_result { COUNT_REPEATED, COUNT_REARMED, COUNT_FIRST, COUNT_UNKNOWN };
 /*
  * A page was dirtied, at `stamp` or (0) now: its bit in `set`, and its lags. COUNT_REPEATED: not re-armed since it was
  * dirtied before, so nothing changed; COUNT_REARMED: again, but it counted for the newest anchor already, and so
- * did its blocks.
+ * did its blocks. fresh: it has been re-armed, though `rearmed` may not say so yet.
  */
-static __always_inline int count_page(u32 set, u32 page, u32 stamp)
+static __always_inline int count_page(u32 set, u32 page, u32 stamp, bool fresh)
 {
 	u32 newest = anchors[0].stamp, last, *st = block_stamp(0, page);
 
@@ -256,11 +256,10 @@ static __always_inline int count_page(u32 set, u32 page, u32 stamp)
 		count_blocks(page, newest, stamp);
 		return COUNT_REARMED;
 	}
-	/* Even if it seems to be a repetition: pages are re-armed one by one, and `rearmed` is set when all have been. */
-	set_bit(set, page);
 	last = *st;
-	if (!older(last, rearmed))
+	if (!fresh && !older(last, rearmed))
 		return COUNT_REPEATED;
+	set_bit(set, page);
 	if (!older(last, newest))
 		return COUNT_REARMED;
 	if (!stamp)
@@ -281,14 +280,14 @@ static __always_inline void see_logging(struct dp_events_slot *s, u32 stamp)
 }
 
 /* An event as KVM tells it. COUNT_UNKNOWN: no slot that is tracked. Not static: see count_levels. */
-__attribute__((noinline)) int count_event(u32 set, u32 slot, u64 offset, u32 stamp)
+__attribute__((noinline)) int count_event(u32 set, u32 slot, u64 offset, u32 stamp, bool fresh)
 {
 	struct dp_events_slot *s = slot_of(slot, offset);
 
 	if (!s)
 		return COUNT_UNKNOWN;
 	see_logging(s, stamp);
-	return count_page(set, page_of(s, offset), stamp);
+	return count_page(set, page_of(s, offset), stamp, fresh);
 }
 
 #endif

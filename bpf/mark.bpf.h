@@ -64,7 +64,7 @@ static __always_inline int on_mark(u32 flags, u32 as_id, u32 id, u64 offset)
 		follow_rearming(0);
 	__sync_fetch_and_add(&marks, 1);
 	__sync_fetch_and_add(&stat->pushes, 1);
-	switch (count_event(cur_bits, as_id << 16 | id, offset, 0)) {
+	switch (count_event(cur_bits, as_id << 16 | id, offset, 0, false)) {
 	case COUNT_UNKNOWN:
 		__sync_fetch_and_add(&stat->unknown, 1);
 		break;

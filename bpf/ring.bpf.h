@@ -44,7 +44,7 @@ static __always_inline int on_push(u32 index, u32 slot, u64 offset, u32 tid)
 
 	stat = &vcpu_stats[place_of(index < DP_MAX_STAT_VCPUS ? index : DP_MAX_STAT_VCPUS - 1)];
 	stat->pushes++;
-	switch (count_event(cur_bits, slot, offset, 0)) {
+	switch (count_event(cur_bits, slot, offset, 0, false)) {
 	case COUNT_UNKNOWN:
 		stat->unknown++;
 		break;
@@ -175,7 +175,12 @@ static __always_inline void drain_reset(struct kvm_dirty_ring *ring, struct ring
 		rs->read_ns = now;
 		return;
 	}
-	drain(ring, v, v->reset, 1, now);
+	drain(ring, v, v->reset, 1, now, false);
+	/*
+	 * Pages are re-armed one by one, before this. Whoever reads entries from here on must know; what has been read of
+	 * those that came since is listed.
+	 */
+	rearmed = stamp_of(bpf_ktime_get_ns()) + 1;
 	for (tries = 0; tries < 8; tries++) {
 		cur = *(volatile u64 *)&rs->cursor;
 		if (__sync_val_compare_and_swap(&rs->cursor, cur, cursor_of(cur_bits, (u32)cur)) == cur)
@@ -183,7 +188,7 @@ static __always_inline void drain_reset(struct kvm_dirty_ring *ring, struct ring
 	}
 	if (closed_bits != DP_NO_SET)
 		list_all_left(v, (u32)cur);
-	drain(ring, v, v->dirty, 1, now);
+	drain(ring, v, v->dirty, 1, now, true);
 }
 
 /* The last ring's RESET: an anchor, if it came at its own time. */

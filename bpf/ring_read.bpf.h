@@ -62,6 +62,7 @@ struct run {
 	u64 step;  /* and how far apart they are, in 1/65536 of a stamp */
 	u64 now;
 	u32 index;
+	bool fresh; /* see count_page */
 };
 
 static long count_entry(u32 i, void *data)
@@ -80,7 +81,7 @@ static long count_entry(u32 i, void *data)
 	g = &b->g[at];
 	stamp = r->stamp + (u32)((r->step * (i + 1)) >> 16);
 	/* Counters in this frame would be one more state for the verifier at every turn. */
-	switch (count_event(r->set, g->slot, g->offset, stamp)) {
+	switch (count_event(r->set, g->slot, g->offset, stamp, r->fresh)) {
 	case COUNT_UNKNOWN:
 		__sync_fetch_and_add(&vcpu_stats[place_of(r->index)].unknown, 1);
 		break;
@@ -104,7 +105,7 @@ static __always_inline u64 cursor_of(u32 set, u32 index)
  * and a RESET can be here at once and each entry is counted once, in the set of bits that the cursor named.
  */
 static __always_inline void drain(struct kvm_dirty_ring *ring, const struct ring_view *v, u32 to, u32 buffer,
-				  u64 now)
+				  u64 now, bool fresh)
 {
 	struct dp_ring_state *rs = &rings[place_of(v->index)];
 	struct dp_vcpu_stat *stat = &vcpu_stats[place_of(v->index)];
@@ -115,7 +116,8 @@ static __always_inline void drain(struct kvm_dirty_ring *ring, const struct ring
 			 .set = cur >> 32,
 			 .buffer = buffer,
 			 .now = now,
-			 .index = v->index };
+			 .index = v->index,
+			 .fresh = fresh };
 
 	r.from = (u32)cur;
 	r.n = to - r.from;
@@ -179,7 +181,7 @@ __attribute__((noinline)) int drain_one(u32 i, u64 now, u32 buffer, bool start)
 	n = v.dirty - (u32)rs->cursor;
 	if (!buffer && n > drained)
 		drained = n;
-	drain(ring, &v, v.dirty, buffer & 1, now);
+	drain(ring, &v, v.dirty, buffer & 1, now, false);
 	return 0;
 }
 
