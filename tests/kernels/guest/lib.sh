@@ -18,14 +18,13 @@ uptime_s()
 	cut -d ' ' -f 1 /proc/uptime
 }
 
-# wait_for SECONDS COMMAND...: until the command succeeds; 1 if it does not
+# wait_for SECONDS COMMAND...: until the command succeeds; 1 if it does not. Seconds of the clock: a command may take long.
 wait_for()
 {
-	wf_left=$(($1 * 10))
+	wf_end=$(($(cut -d . -f 1 /proc/uptime) + $1))
 	shift
 	until "$@"; do
-		wf_left=$((wf_left - 1))
-		[ "$wf_left" -gt 0 ] || return 1
+		[ "$(cut -d . -f 1 /proc/uptime)" -lt $wf_end ] || return 1
 		sleep 0.1
 	done
 }

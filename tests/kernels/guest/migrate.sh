@@ -39,8 +39,10 @@ start_qemu()
 		>"$C/$sq_name.log" 2>&1 &
 }
 
+# guest_runs PORT PID: it does, or never will
 guest_runs()
 {
+	dead "$2" && return
 	qmp "$1" '{"execute":"human-monitor-command","arguments":{"command-line":"xp /2wx 0x400000"}}' |
 		grep -q '0x31475044 0x00000002'
 }
@@ -100,7 +102,10 @@ for h in $HOPS; do
 	start_qemu "$h" $port -incoming "$uri"
 	PIDS="$PIDS $!"
 done
-wait_for "$START_S" guest_runs 5000 || say start trouble "the guest does not run after $START_S s"
+wait_for "$START_S" guest_runs 5000 "${PIDS%% *}" || say start trouble "the guest does not run after $START_S s"
+for p in $PIDS; do
+	alive "$p" || say start trouble "a QEMU ended at once: $(tail -n 1 -q /tmp/start/*.log | tr '\n' ' ')"
+done
 say start took "$t0 $(uptime_s)"
 port=5000
 for h in $HOPS; do
