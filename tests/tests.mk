@@ -43,6 +43,14 @@ $(BUILD)/tests/unit/test_content: tests/unit/test_content.c $(CONTENT_OBJ) $(PUR
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $< $(CONTENT_OBJ) $(PURE_LIB) $(LDFLAGS) -lcmocka -lm
 
+# What judges the tracking granule; the test says how large the host's pages are.
+GRANULE_OBJ := $(BUILD)/user/probe/watch_granule.o
+
+$(BUILD)/tests/unit/test_granule: tests/unit/test_granule.c $(GRANULE_OBJ) $(PURE_LIB)
+	$(call msg,TEST)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(GRANULE_OBJ) $(PURE_LIB) $(LDFLAGS) -Wl,--wrap=sysconf -lcmocka -lm
+
 # A QMP server that misbehaves as told, for tests of the whole tool.
 $(FAKE_QMP): tests/lib/fake_qmp_main.c tests/lib/fake_qmp.c tests/lib/fake_qmp.h
 	$(call msg,TEST)

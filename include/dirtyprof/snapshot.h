@@ -90,8 +90,8 @@ struct dp_vm {
 	uint32_t nvcpus;
 	/*
 	 * Tracking granule in bytes: what KVM can tell apart. The host's page; with POWER's hash MMU the page with which the
-	 * guest maps its memory, which can be as large as the backing one and 16 MiB: the largest of all RAM then, until
-	 * granule_mixed says that smaller ones were seen too.
+	 * guest maps its memory, which can be as large as the backing one and 16 MiB: the largest of all RAM then.
+	 * granule_mixed says that some is told apart finer: by its backing, or because the log has shown it.
 	 */
 	uint32_t granule;
 	bool granule_mixed;

@@ -177,6 +177,36 @@ static void truth_beside_prediction(void **state)
 	dp_buf_free(&b);
 }
 
+/* Lines are broken where it suits: as one line, with single blanks. */
+static void unwrap(struct dp_buf *b)
+{
+	char *from, *to = b->data;
+
+	for (from = b->data; *from; from++)
+		if (!strchr(" \n", *from) || !strchr(" \n", from[1]))
+			*to++ = *from == '\n' ? ' ' : *from;
+	*to = '\0';
+}
+
+static void says_that_granules_differ(void **state)
+{
+	struct dp_buf b = { 0 };
+	struct dp_report r;
+
+	fx_report(&r);
+	r.vm.mmu = DP_MMU_HASH;
+	r.vm.granule = 16u << 20;
+	r.vm.granule_mixed = true;
+	dp_text_final(&b, &r);
+	fx_check_text(&b);
+	unwrap(&b);
+	assert_non_null(strstr(b.data, "tracking granule up to 16 MiB (hash MMU)"));
+	dp_buf_reset(&b);
+	dp_json_final(&b, &r);
+	assert_non_null(strstr(b.data, "\"granule_bytes\":16777216,\"granule_mixed\":true"));
+	dp_buf_free(&b);
+}
+
 static void says_what_it_waits_for(void **state)
 {
 	struct dp_buf b = { 0 };
@@ -293,6 +323,7 @@ int main(void)
 		cmocka_unit_test(final_layout),
 		cmocka_unit_test(line_layout),
 		cmocka_unit_test(truth_beside_prediction),
+		cmocka_unit_test(says_that_granules_differ),
 		cmocka_unit_test(says_what_it_waits_for),
 		cmocka_unit_test(all_words),
 		cmocka_unit_test(json_is_valid),

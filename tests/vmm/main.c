@@ -25,6 +25,7 @@ static const char usage_text[] =
 	"  --lockstep             stop the vCPUs during a sync: \"written\" is then exact\n"
 	"  --vcpus K              each has its own part of the pages (1)\n"
 	"  --slots N              memory slots that RAM is split into (1)\n"
+	"  --apart BYTES          one more slot, on base pages, to which the guest does not write\n"
 	"  --churn-ms MS          remove the last slot and add it again under another id, this often\n"
 	"  --log-after-ms MS, --log-off-after-ms MS   switch logging while the guest runs\n"
 	"  --clear-delay-ms MS    manual: wait before the CLEAR of each 1 GiB\n"
@@ -54,6 +55,7 @@ enum {
 	O_LOCKSTEP,
 	O_VCPUS,
 	O_SLOTS,
+	O_APART,
 	O_CHURN,
 	O_LOG_AFTER,
 	O_LOG_OFF,
@@ -84,6 +86,7 @@ static const struct option longopts[] = {
 	{ "lockstep", 0, NULL, O_LOCKSTEP },
 	{ "vcpus", 1, NULL, O_VCPUS },
 	{ "slots", 1, NULL, O_SLOTS },
+	{ "apart", 1, NULL, O_APART },
 	{ "churn-ms", 1, NULL, O_CHURN },
 	{ "log-after-ms", 1, NULL, O_LOG_AFTER },
 	{ "log-off-after-ms", 1, NULL, O_LOG_OFF },
@@ -233,6 +236,8 @@ static bool parse_option(struct options *o, int c, const char *arg, bool *cyclic
 		return parse_u32(arg, 1, MAX_VCPUS, &o->nvcpus);
 	case O_SLOTS:
 		return parse_u32(arg, 1, MAX_SLOTS, &o->nslots);
+	case O_APART:
+		return parse_size(arg, &o->apart);
 	case O_CHURN:
 		return parse_u32(arg, 1, 3600000, &o->churn_ms);
 	case O_LOG_AFTER:
@@ -277,6 +282,9 @@ static const char *check(struct options *o)
 		return "the pattern does not fit into the guest's memory";
 	if (o->nslots > o->mem / unit)
 		return "more slots than pages";
+	if (o->apart % (uint64_t)sysconf(_SC_PAGESIZE) || o->apart > 1ull << 30 ||
+	    (o->apart && (o->nslots == MAX_SLOTS || o->churn_ms)))
+		return "--apart: whole pages, at most 1G, beside fewer slots than there may be, which stay";
 	return NULL;
 }
 

@@ -116,9 +116,29 @@ static int add_private_slot(struct vmm *v)
 	return ioctl(v->vm, KVM_SET_USER_MEMORY_REGION, &r) < 0 ? fail("private slot") : 0;
 }
 
+/* Behind all else, on base pages. It logs, and nobody writes to it. */
+static int add_apart(struct vmm *v)
+{
+	uint64_t end = v->ram_gpa + v->opt.mem, end_private = v->private_gpa + v->private_bytes;
+	struct slot *s = &v->slots[v->nslots];
+
+	*s = (struct slot){ .id = v->nslots, .bytes = v->opt.apart };
+	s->gpa = ((end > end_private ? end : end_private) + (1ull << 30) - 1) & ~((1ull << 30) - 1);
+	s->host = mmap(NULL, s->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (s->host == MAP_FAILED)
+		return fail("memory apart");
+	madvise(s->host, s->bytes, MADV_NOHUGEPAGE);
+	memset(s->host, TOUCHED, s->bytes);
+	s->dirty = calloc(s->bytes / v->page_bytes / 64 + 1, sizeof(uint64_t));
+	if (!s->dirty)
+		return -ENOMEM;
+	v->nslots++;
+	return vm_set_slot(v, s, false, false);
+}
+
 static int add_slots(struct vmm *v)
 {
-	uint64_t pages = v->opt.mem / v->page_bytes, largest = 0;
+	uint64_t pages = v->opt.mem / v->page_bytes, largest = v->opt.apart / v->page_bytes;
 
 	v->nslots = v->opt.nslots;
 	for (uint32_t i = 0; i < v->nslots; i++) {
@@ -141,6 +161,12 @@ static int add_slots(struct vmm *v)
 		if (s->bytes / v->page_bytes > largest)
 			largest = s->bytes / v->page_bytes;
 		err = vm_set_slot(v, s, false, false);
+		if (err)
+			return err;
+	}
+	if (v->opt.apart) {
+		int err = add_apart(v);
+
 		if (err)
 			return err;
 	}

@@ -53,6 +53,7 @@ struct options {
 	enum backing backing;
 	uint64_t huge_bytes; /* of a hugetlb page */
 	enum mmu mmu;
+	uint64_t apart; /* bytes of a further slot on base pages, which the guest leaves alone; 0: none */
 	uint32_t nslots, nvcpus;
 	double seconds;
 	uint32_t sync_ms;	 /* 0: never, only at the end */

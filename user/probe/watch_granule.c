@@ -20,17 +20,21 @@ static uint32_t largest_hpte(const struct dp_slot *s, uint32_t host_page)
  */
 void dp_watch_granule(struct dp_watch *w)
 {
-	uint32_t host_page = (uint32_t)sysconf(_SC_PAGESIZE), i;
+	uint32_t host_page = (uint32_t)sysconf(_SC_PAGESIZE), least = UINT32_MAX, most = host_page, i;
 
-	w->vm.granule = host_page;
 	for (i = 0; w->vm.mmu == DP_MMU_HASH && i < w->vm.nslots; i++) {
 		const struct dp_slot *s = &w->vm.slots[i];
+		uint32_t page = largest_hpte(s, host_page);
 
-		if (s->ram && largest_hpte(s, host_page) > w->vm.granule)
-			w->vm.granule = largest_hpte(s, host_page);
+		if (!s->ram)
+			continue;
+		most = page > most ? page : most;
+		/* While it is not known what backs a slot, it says nothing of the others. */
+		if (s->backing.known && page < least)
+			least = page;
 	}
-	if (w->vm.granule == host_page)
-		w->vm.granule_mixed = false;
+	w->vm.granule = most;
+	w->vm.granule_mixed = least < most || w->parted == most;
 }
 
 /* Part of it dirty and part of it not: no single page of the guest's. */
@@ -67,6 +71,7 @@ void dp_watch_granule_seen(struct dp_watch *w, const struct dp_pageset *pages)
 				break;
 			if (!partly(&pages->w[index / 64], block / 64))
 				continue;
+			w->parted = w->vm.granule;
 			w->vm.granule_mixed = true;
 			return;
 		}

@@ -51,6 +51,8 @@ struct dp_watch {
 	char hook[160]; /* what is attached for it, in words */
 	struct dp_layout layout;
 	struct dp_vm vm;
+	uint32_t
+		parted; /* bytes: a block of this size was seen dirty in part, it is no page of the guest's */
 	struct dp_kvm kvm;	  /* as last looked at */
 	struct dp_slot_rec *recs; /* copy of its slots */
 	uint32_t nrecs, slot_ids;
