@@ -203,9 +203,9 @@ def _full_rounds(case, pages):
     return sum(e["written"] == pages for e in syncs) >= LEAST_SYNCS
 
 
-def judge_modes(entry, run, modes, pages, page=4096, features=None, granule=0, peeks=True, refused=None):
+def judge_modes(entry, run, modes, pages, page=4096, features=None, granule=0, peeks=True):
     """Rows of a run of guest/modes.sh: for each mode and each hook of dirtyprof features that suits it, and for what
-    dirtyprof takes by itself. refused: {source: words with which dirtyprof must refuse it for these VMs}."""
+    dirtyprof takes by itself."""
     cases = cases_of(run)
     features = cases.get("features", Case()).json("row") if features is None else features
     rows = []
@@ -221,9 +221,6 @@ def judge_modes(entry, run, modes, pages, page=4096, features=None, granule=0, p
                 rows.append(entry.row(mode, name, NONE, 0, feature["why"]))
             elif bad:
                 rows.append(entry.row(mode, name, bad[0], took, bad[1]))
-            elif feature and feature["what"] in (refused or {}):
-                said = case.text(f"err:{n}")
-                rows.append(entry.row(mode, name, NONE if refused[feature["what"]] in said else FAIL, took, said[:200]))
             else:
                 rows.append(entry.row(mode, name, *_swap(_judge_prof(case, n, feature, page, granule, peeks), took)))
     return rows

@@ -32,15 +32,18 @@ PAHOLE = ("bookworm", "amd64", ["pahole"], True)
 KB, MB = 1 << 10, 1 << 20
 PAGES = 211       # prime
 HUGE_PAGES = 11   # prime, of 16M
+APART = 37 * MB   # of base pages, beside the hugepages
 # The guest's pages lie 64K apart: each is a host page of its own on every kernel.
-CONF = {"P": PAGES, "RUN_S": 2, "SYNC_MS": 400, "SETTLE_S": 60, "VMM_ARGS": "--stride 64K --mem 256M --seed 7",
+CONF = {"P": PAGES, "RUN_S": 2, "SYNC_MS": 400, "SETTLE_S": 60, "REFUSED": "mark", "VMM_ARGS": "--stride 64K --mem 256M --seed 7",
         "VMM_ARGS_hash": "--mmu hash",
         "VMM_ARGS_huge16M": f"--backing hugetlb:16M --stride 16M --pattern rounds:{HUGE_PAGES}",
+        "VMM_ARGS_mixed": f"--backing hugetlb:16M --stride 16M --pattern rounds:{HUGE_PAGES} --apart {APART >> 20}M",
         "VMM_ARGS_huge2M": "--backing hugetlb:2M --stride 1M", "VMM_ARGS_huge1G": "--backing hugetlb:1G --stride 4M --mem 1G",
         "VMM_ARGS_thp": "--backing thp --stride 1M"}
 HASH_BOOT = "disable_radix hugepagesz=16M hugepages=20"
 RADIX_HUGE_BOOT = "hugepagesz=2M hugepages=130 hugepagesz=1G hugepages=1"
-BACKING = {"huge16M": 16 * MB, "huge2M": 2 * MB, "huge1G": 1 << 30}
+ATTACHES, NO_MARKS = "it attaches", "KVM HV marks no page"
+BACKING = {"huge16M": 16 * MB, "mixed": 16 * MB, "huge2M": 2 * MB, "huge1G": 1 << 30}
 
 
 def powernv(tree, mem=2048, timeout=200):
@@ -196,16 +199,26 @@ def _facts(case, page, mmu, granule, variant):
     if not report:
         return "no report"
     vm = report["vm"]
-    want = {"granule_bytes": granule, "mmu": mmu, "granule_mixed": False}
+    want = {"granule_bytes": granule, "mmu": mmu, "granule_mixed": variant == "mixed"}
     wrong = [f"{k} is {vm[k]}, not {v}" for k, v in want.items() if vm[k] != v]
     if vm["backing"]["base_page_bytes"] != page:
         wrong.append(f"base_page_bytes is {vm['backing']['base_page_bytes']}, not {page}")
     huge = BACKING.get(variant, 0)
     if vm["backing"]["huge_page_bytes"] != huge:
         wrong.append(f"huge_page_bytes is {vm['backing']['huge_page_bytes']}, not {huge}")
+    if variant == "mixed" and vm["backing"]["base_bytes"] != APART:
+        wrong.append(f"base_bytes is {vm['backing']['base_bytes']}, not {APART}")
     if bool(vm["backing"]["thp_bytes"]) != (variant == "thp"):
         wrong.append(f"thp_bytes is {vm['backing']['thp_bytes']}")
     return "; ".join(wrong)
+
+
+def _marks(entry, cases):
+    """What dirtyprof features says of mark: one hook attaches at least, and none is of use, in these words."""
+    marks = [f for f in cases.get("features", entries.Case()).json("row") if f["what"] == "mark"]
+    good = not any(f["works"] or f["chosen"] for f in marks) and any(ATTACHES in f["why"] and NO_MARKS in f["why"] for f in marks)
+    return entry.row("features", "mark attaches, and is of no use", entries.OK if good else entries.FAIL, 0,
+                     "; ".join(f"{f['how']}: {f['why']}" for f in marks)[:200])
 
 
 def _judge(page, host_mmu):
@@ -214,14 +227,16 @@ def _judge(page, host_mmu):
         cases, rows = entries.cases_of(run), []
         for mode in entry.modes:
             variant = mode.partition("+")[2]
-            huge = variant == "huge16M"
+            huge = variant in ("huge16M", "mixed")
             granule = 16 * MB if huge else page
             mmu = "hash" if variant == "hash" else host_mmu
             rows += entries.judge_modes(entry, run, [mode], HUGE_PAGES if huge else PAGES, page,
-                                         granule=granule, peeks=False, refused={"mark": "KVM HV marks no page"})
+                                         granule=granule, peeks=False)
+            said = cases.get(mode, entries.Case()).text("err:refused-mark")
+            rows.append(entry.row(mode, "--source mark is refused", entries.OK if NO_MARKS in said else entries.FAIL, 0, said[:200]))
             wrong = _facts(cases.get(mode, entries.Case()), page, mmu, granule, variant)
             rows.append(entry.row(mode, "granule, MMU and backing", entries.FAIL if wrong else entries.OK, 0, wrong))
-        return rows + entries.judge_rest(entry, run) + entries.complaint_rows(entry, run)
+        return rows + [_marks(entry, cases)] + entries.judge_rest(entry, run) + entries.complaint_rows(entry, run)
     return judge
 
 
@@ -230,7 +245,7 @@ def _modes(page, hash_boot):
     if not hash_boot:
         return ("bitmap", "bitmap+hash")
     # A host with pages of 4K does not map a guest's real mode with 16M.
-    return ("bitmap", "bitmap+huge16M") if page == 64 * KB else ("bitmap",)
+    return ("bitmap", "bitmap+huge16M", "bitmap+mixed") if page == 64 * KB else ("bitmap",)
 
 
 class _Host:  # pylint: disable=too-few-public-methods

@@ -4,9 +4,12 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "cli/log.h"
@@ -212,6 +215,28 @@ int dp_inspect_look(struct dp_inspect *i, struct dp_kvm *out)
 	if (!out->vm.mm || out->vm.mm != i->mm)
 		return -ESTALE;
 	return 0;
+}
+
+bool dp_inspect_machine_is_hv(void)
+{
+	struct dp_inspect *i;
+	struct dp_kvm k;
+	char msg[256];
+	bool hv = false;
+	int kvm, vm;
+
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm < 0)
+		return false;
+	vm = ioctl(kvm, KVM_CREATE_VM, 0);
+	if (vm >= 0 && !dp_inspect_open(getpid(), NULL, &i, msg, sizeof(msg))) {
+		hv = !dp_inspect_look(i, &k) && k.vm.mmu;
+		dp_inspect_close(i);
+	}
+	if (vm >= 0)
+		close(vm);
+	close(kvm);
+	return hv;
 }
 
 uint32_t dp_inspect_vcpus(const struct dp_inspect *i)

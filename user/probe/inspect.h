@@ -42,6 +42,12 @@ const __u64 *dp_inspect_vcpu_ptrs(const struct dp_inspect *i,
 uint64_t dp_inspect_kvm(const struct dp_inspect *i); /* struct kvm * */
 uint32_t dp_inspect_vms(const struct dp_inspect *i);
 
+/*
+ * Whether this machine's KVM is POWER's KVM HV, which marks no page when its guest writes to it: read off a VM that is made for
+ * this and closed again. false where no VM can be made or read, too.
+ */
+bool dp_inspect_machine_is_hv(void);
+
 /* Watches when vCPUs return to user space, to know when the guest stopped. 0 or negative errno (then the times stay 0). */
 int dp_inspect_watch_vcpus(struct dp_inspect *i);
 uint64_t dp_inspect_last_run_ns(const struct dp_inspect *i); /* CLOCK_MONOTONIC; 0 = not seen */

@@ -3,7 +3,8 @@
 # shellcheck shell=dash disable=SC2034 # lib.sh reads some
 # The test VMM in each mode, watched through every hook that this kernel has, all at once.
 # /etc/dp.conf: MODES (words MODE[@CPU][+VARIANT]), P (pages), RUN_S, SYNC_MS, SETTLE_S, VMM_ARGS and, for a variant,
-# VMM_ARGS_VARIANT behind them; PLAIN: variants that are watched only through what dirtyprof takes by itself
+# VMM_ARGS_VARIANT behind them; PLAIN: variants that are watched only through what dirtyprof takes by itself; REFUSED: sources
+# that are asked for as well, to be refused
 # shellcheck source=/dev/null
 . /lib.sh
 # shellcheck source=/dev/null
@@ -54,6 +55,9 @@ run_mode()
 				start_prof "$n" $VMM $(row_args "$n")
 			fi
 			n=$((n + 1))
+		done
+		for source in $REFUSED; do
+			start_prof "refused-$source" $VMM --source "$source"
 		done
 		profs_settle "$SETTLE_S"
 		: >$C/go
