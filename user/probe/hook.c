@@ -269,7 +269,8 @@ void dp_way_why(const struct dp_way *way, int err, char *msg, size_t len)
 		snprintf(msg, len, "lockdown=confidentiality forbids BPF to read the kernel's memory");
 	else if (err == -EPERM)
 		why_not_permitted(way, msg, len);
-	else if (dp_bpf_no_btf() || (typed && access("/sys/kernel/btf/vmlinux", R_OK)))
+	else if (dp_bpf_no_btf() ||
+		 ((typed || is_how(way, "iter")) && access("/sys/kernel/btf/vmlinux", R_OK)))
 		snprintf(msg, len, "%s",
 			 dp_bpf_no_btf() ? dp_bpf_no_btf() : "this kernel has no BTF of its own");
 	else if (probe && no_kprobes())
