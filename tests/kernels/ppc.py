@@ -34,7 +34,8 @@ PAGES = 211       # prime
 HUGE_PAGES = 11   # prime, of 16M
 APART = 37 * MB   # of base pages, beside the hugepages
 # The guest's pages lie 64K apart: each is a host page of its own on every kernel.
-CONF = {"P": PAGES, "RUN_S": 2, "SYNC_MS": 400, "SETTLE_S": 60, "REFUSED": "mark", "VMM_ARGS": "--stride 64K --mem 256M --seed 7",
+CONF = {"P": PAGES, "RUN_S": 2, "SYNC_MS": 400, "SETTLE_S": 60, "REFUSED": "mark", "PLAIN": "mixed",
+        "VMM_ARGS": "--stride 64K --mem 256M --seed 7",
         "VMM_ARGS_hash": "--mmu hash",
         "VMM_ARGS_huge16M": f"--backing hugetlb:16M --stride 16M --pattern rounds:{HUGE_PAGES}",
         "VMM_ARGS_mixed": f"--backing hugetlb:16M --stride 16M --pattern rounds:{HUGE_PAGES} --apart {APART >> 20}M",
@@ -231,7 +232,7 @@ def _judge(page, host_mmu):
             granule = 16 * MB if huge else page
             mmu = "hash" if variant == "hash" else host_mmu
             rows += entries.judge_modes(entry, run, [mode], HUGE_PAGES if huge else PAGES, page,
-                                         granule=granule, peeks=False)
+                                         granule=granule, peeks=False, features=[] if variant == "mixed" else None)
             said = cases.get(mode, entries.Case()).text("err:refused-mark")
             rows.append(entry.row(mode, "--source mark is refused", entries.OK if NO_MARKS in said else entries.FAIL, 0, said[:200]))
             wrong = _facts(cases.get(mode, entries.Case()), page, mmu, granule, variant)
