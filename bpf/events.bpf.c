@@ -6,6 +6,7 @@
 #include <bpf/bpf_tracing.h>
 #include "compat.bpf.h"
 #include "shared.h"
+#include "gaps.h"
 #include "count.bpf.h"
 #include "ring_read.bpf.h"
 #include "ring.bpf.h"

@@ -27,6 +27,27 @@ struct {
 	__type(value, struct dp_rearm);
 } rearms SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct dp_mark_thread);
+} mark_threads SEC(".maps");
+
+/* How this mark came, after those before it. Not static: see count_levels. */
+__attribute__((noinline)) int note_gap(u64 now)
+{
+	u32 tid = (u32)bpf_get_current_pid_tgid(), key = tid & (DP_MARK_THREADS - 1);
+	struct dp_mark_thread *t = bpf_map_lookup_elem(&mark_threads, &key);
+
+	if (!t)
+		return 0;
+	dp_gap_note(t, tid, now, started_ns);
+	t->end_ns = last_new_ns = bpf_ktime_get_ns();
+	return 0;
+}
+
 /* Takes over what GETs and CLEARs have re-armed since the last mark. */
 __attribute__((noinline)) int follow_rearming(u32 unused)
 {
@@ -57,6 +78,7 @@ __attribute__((noinline)) int follow_rearming(u32 unused)
 static __always_inline int on_mark(u32 flags, u32 as_id, u32 id, u64 offset)
 {
 	struct dp_vcpu_stat *stat = &vcpu_stats[place_of(bpf_get_smp_processor_id())];
+	u64 now = bpf_ktime_get_ns();
 
 	if (!(flags & KVM_MEM_LOG_DIRTY_PAGES))
 		return 0;
@@ -71,8 +93,9 @@ static __always_inline int on_mark(u32 flags, u32 as_id, u32 id, u64 offset)
 	case COUNT_REPEATED:
 		__sync_fetch_and_add(&stat->repeated, 1);
 		break;
+	case COUNT_REARMED:
 	case COUNT_FIRST:
-		last_new_ns = bpf_ktime_get_ns();
+		note_gap(now);
 		break;
 	}
 	return 0;

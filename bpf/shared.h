@@ -67,7 +67,6 @@ _Static_assert(sizeof(struct dp_vm_rec) == 72, "shared layout");
 #define DP_CHUNK_SHIFT	  15 /* pages a chunk of bits covers: 128 MiB of guest */
 #define DP_CHUNK_PAGES	  (1u << DP_CHUNK_SHIFT)
 #define DP_CHUNK_WORDS	  (DP_CHUNK_PAGES / 64)
-#define DP_STAMP_SHIFT	  12   /* a stamp counts 4096 ns; 0 = never */
 #define DP_STAMPS	  1024 /* stamps a map element */
 #define DP_MAX_STAT_VCPUS 256
 
@@ -130,6 +129,20 @@ struct dp_anchor {
 	__u32 opened;
 	__u32 pad;
 };
+
+/* How a thread's marks come: written only by itself. */
+struct dp_mark_thread {
+	__u64 from_ns; /* the end of the batch before this one */
+	__u64 end_ns;  /* when its last mark had been dealt with */
+	__u32 tid;
+	__u32 marks; /* of the batch under way */
+	__u32 bin;   /* of its first one */
+	__u32 pad;
+	__u64 batched[DP_GAP_BINS], alone[DP_GAP_BINS], batches[DP_BATCH_BINS]; /* struct dp_mark_gaps */
+};
+_Static_assert(sizeof(struct dp_mark_thread) == 32 + 8 * (2 * DP_GAP_BINS + DP_BATCH_BINS), "shared layout");
+
+#define DP_MARK_THREADS 512u /* places: two threads whose ids are a multiple of it apart share one */
 
 /* ---- harvest.bpf.c ---- */
 

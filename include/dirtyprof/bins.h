@@ -25,6 +25,16 @@
 #define DP_LEVEL_NS(l)	      (1ULL << DP_LEVEL_SHIFT(l))
 #define DP_LEVEL_PERIOD_NS(l) DP_LEVEL_NS(l) /* at least this long between two anchors of a level */
 
+/*
+ * How marks come (struct dp_mark_gaps). Times by octave: bin 0 holds [0, 2^10) ns, bin i [2^(9 + i), 2^(10 + i)) ns, the last
+ * one all that is longer (550 s). Batches by floor(log2(marks)); the processor's buffer of writes that PML fills holds 512.
+ */
+#define DP_GAP_SHIFT   10
+#define DP_GAP_BINS    32
+#define DP_BATCH_BINS  16
+#define DP_BATCH_MARKS 512u
+#define DP_STAMP_SHIFT 12 /* times of dirty events are kept in units of 4096 ns */
+
 /* floor(log2(v)) of a non-zero value; no builtin, as BPF has no instruction for it. */
 static inline unsigned int dp_log2(unsigned long long v)
 {

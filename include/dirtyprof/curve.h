@@ -59,6 +59,12 @@ double dp_curve_region_pages(const struct dp_curve *c, uint32_t region); /* 4K p
 double dp_curve_reach(const struct dp_curve *c, enum dp_size size);
 
 /*
+ * The time resolution of what was seen, in seconds: nine of ten events came at most so much later than the write that they
+ * tell of. NAN: no event told. *batch: events that came at once, a mean; NAN likewise.
+ */
+double dp_curve_resolution(const struct dp_curve *c, double *batch);
+
+/*
  * The lengths of windows at which user space received the log (where it never did, those at which dirtyprof looked), longest
  * first, each once within 12.5 %. Returns how many there are, writes at most n. Seconds.
  */

@@ -22,7 +22,7 @@
 #define DP_POINT_1S	  24 /* of them: 1 s */
 #define DP_REPORT_SYNCS	  64 /* syncs of a migration that a report keeps: the latest */
 #define DP_REPORT_WINDOWS 16
-#define DP_NOTES	  16
+#define DP_NOTES	  20
 
 /* A growable string. Zero it to start; after an allocation fails `failed` stays set and writing does nothing. */
 struct dp_buf {
@@ -141,6 +141,7 @@ enum dp_note_kind {
 	DP_NOTE_SHORT_REACH,   /* value: longest lag seen, value2: lag that the prediction needed, s */
 	DP_NOTE_LOST,	       /* value: events that could not be kept */
 	DP_NOTE_ZERO_UNKNOWN,  /* the share of zero pages is not known: times are upper bounds */
+	DP_NOTE_COARSE_TIMES,  /* value: the times' resolution, s; value2: marks that come at once */
 	DP_NOTE_KINDS
 };
 const char *dp_note_name(enum dp_note_kind k);
@@ -203,6 +204,8 @@ struct dp_report {
 	struct dp_est rate[DP_SIZES];		    /* bytes/s: dp_curve_rate; NAN unknown */
 	double blocks[DP_SIZES];		    /* blocks that log */
 	double reach[DP_SIZES];			    /* s: beyond it U(t) is extrapolated */
+	double resolution; /* s: nine of ten marks came at most so long after their write; NAN: not marks, or none */
+	double batch;	   /* marks that came at once, a mean; NAN likewise */
 	uint32_t nwindows; /* harvest: the windows at which the log was seen, longest first */
 	double window[DP_REPORT_WINDOWS];
 	/* bytes resent a byte written if the log could only tell blocks of this size apart, for writes within amp_t; NAN unknown */

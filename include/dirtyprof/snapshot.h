@@ -157,6 +157,19 @@ struct dp_window {
 	uint64_t armed, dirty;
 };
 
+/*
+ * How marks came (mark). Where the processor collects a guest's writes and KVM empties its buffer at VM exits (Intel's PML), a
+ * mark is later than its write, at most by the time since the thread's previous batch; where each first write faults, it is
+ * not. Marks by that time, by octave (bins.h).
+ */
+struct dp_mark_gaps {
+	bool collected; /* KVM lets the processor collect: a mark alone is such a batch too */
+	uint64_t batched
+		[DP_GAP_BINS]; /* marks that came with others, without time for a VM exit between them */
+	uint64_t alone[DP_GAP_BINS];	 /* marks that did not */
+	uint64_t batches[DP_BATCH_BINS]; /* by floor(log2(marks)); those alone count as well */
+};
+
 /* One sync of the dirty log by user space (all slots within a few ms). */
 struct dp_sync {
 	uint64_t t_ns;
@@ -258,6 +271,7 @@ struct dp_snapshot {
 	const struct dp_exposure *exposures;
 	const struct dp_window *windows;
 	const struct dp_sync *syncs;
+	struct dp_mark_gaps gaps;
 	struct dp_wire wire;
 	struct dp_self self;
 	/* migration facts from QMP, where it was given; else qmp_known is false */

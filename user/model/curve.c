@@ -274,6 +274,12 @@ bool dp_curve_known(const struct dp_curve *c, enum dp_size size)
 	return c && size < DP_SIZES && c->fitted && c->size[size].known;
 }
 
+double dp_curve_resolution(const struct dp_curve *c, double *batch)
+{
+	*batch = c ? dp_lag_batch(&c->lag) : NAN;
+	return c ? dp_lag_resolution(&c->lag) : NAN;
+}
+
 double dp_curve_blocks(const struct dp_curve *c, enum dp_size size)
 {
 	return c && size < DP_SIZES ? c->blocks[size] : 0.0;

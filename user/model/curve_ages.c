@@ -136,6 +136,7 @@ int dp_ages_add(struct dp_curve *c, const struct dp_snapshot *s)
 		if (!r->ages)
 			return -ENOMEM;
 	}
+	dp_lag_add(&c->lag, &s->gaps);
 	level_weights(s, weight);
 	for (i = 0; i < s->nexposures; i++) {
 		const struct dp_exposure *x = &s->exposures[i];
@@ -307,6 +308,7 @@ int dp_ages_fit(struct dp_curve *c)
 	int size;
 
 	fit_exposure(c);
+	c->late = dp_lag_seconds(&c->lag);
 	/* Anchors without first dirtyings are an idle guest at 4K; at other sizes they may be untracked. */
 	for (size = 0; size < DP_SIZES; size++) {
 		c->size[size].mid.n = 0;
@@ -365,33 +367,44 @@ static double steepest_tail(const struct dp_size_data *d, double hi_end)
 	return best;
 }
 
+static double half_band(const struct dp_size_data *d, double inside)
+{
+	return at_edge(d->rel, d->mid.n, inside) + DP_RESOLUTION * dp_edges_eval(&d->mid, inside);
+}
+
+static double upper_end(const struct dp_curve *c, const struct dp_size_data *d, double t)
+{
+	double end = bin_seconds(d->mid.n), inside = fmin(t, end);
+	double hi = dp_edges_eval(&d->mid, inside) + half_band(d, inside) + dp_edges_kink(&d->mid, inside) +
+		    c->blind;
+
+	return t > end ? hi + steepest_tail(d, hi) * (t - end) : hi;
+}
+
+/*
+ * Where events come up to `late` after their writes, what was seen by t had been written by t, and what was written by t
+ * has been seen by t + late: V(t) <= U(t) <= V(t + late).
+ */
 struct dp_est dp_ages_eval(const struct dp_curve *c, enum dp_size size, double t)
 {
 	const struct dp_size_data *d = &c->size[size];
-	double end = bin_seconds(d->mid.n), half, inside = fmin(t, end);
+	double inside = fmin(t, bin_seconds(d->mid.n));
 	struct dp_est e = { 0 };
 
 	if (!d->mid.n || !(t > 0.0))
 		return e;
-	e.mid = dp_edges_eval(&d->mid, inside);
-	half = at_edge(d->rel, d->mid.n, inside) + DP_RESOLUTION * e.mid;
-	e.lo = fmax(0.0, e.mid - half);
-	e.hi = e.mid + half + dp_edges_kink(&d->mid, inside) + c->blind;
-	if (t > end) {
-		e.hi += steepest_tail(d, e.hi) * (t - end);
-		e.mid = dp_edges_eval(&d->mid, t);
-	}
+	e.mid = dp_edges_eval(&d->mid, t);
+	e.lo = fmax(0.0, dp_edges_eval(&d->mid, inside) - half_band(d, inside));
+	e.hi = fmax(upper_end(c, d, t), upper_end(c, d, t + c->late));
 	return e;
 }
 
-struct dp_est dp_ages_region_eval(const struct dp_curve *c, uint32_t region, double t)
+static struct dp_est region_seen(const struct dp_curve *c, uint32_t region, double t)
 {
 	const struct dp_edges *g = c->region[region].edges;
 	double end = bin_seconds(c->nedges), inside = fmin(t, end), half, scale, total;
 	struct dp_est e = { 0 };
 
-	if (!(t > 0.0) || !c->size[DP_4K].mid.n)
-		return e;
 	scale = at_edge(c->size[DP_4K].se_scale, c->nedges, inside);
 	e.mid = g ? dp_edges_eval(g, inside) : 0.0;
 	/* Beside the floor: one page an anchor, so that a region without a write is not "clean for ever". */
@@ -407,10 +420,23 @@ struct dp_est dp_ages_region_eval(const struct dp_curve *c, uint32_t region, dou
 	return e;
 }
 
+/* As dp_ages_eval, of one region. */
+struct dp_est dp_ages_region_eval(const struct dp_curve *c, uint32_t region, double t)
+{
+	struct dp_est e = { 0 };
+
+	if (!(t > 0.0) || !c->size[DP_4K].mid.n)
+		return e;
+	e = region_seen(c, region, t);
+	if (c->late > 0.0)
+		e.hi = fmax(e.hi, region_seen(c, region, t + c->late).hi);
+	return e;
+}
+
 /*
  * The dirty rate: the slope up to the first edge from RATE_SPAN on that enough first dirtyings reached, bent back to
  * 0 by the fall of the slope over the next stretch of the same length. Below RATE_SPAN a log shows how a guest is
- * scheduled and how its marks are batched, not how fast it writes.
+ * scheduled and how its marks are batched, not how fast it writes; nor does it below the time by which events are late.
  */
 struct dp_est dp_ages_rate(const struct dp_curve *c, enum dp_size size)
 {
@@ -422,7 +448,7 @@ struct dp_est dp_ages_rate(const struct dp_curve *c, enum dp_size size)
 	for (i = 0; i < d->mid.n; i++) {
 		seen += (d->mid.u[i + 1] - d->mid.u[i]) * c->anchors[i];
 		t1 = bin_seconds(i + 1);
-		if (seen >= 400.0 && t1 >= RATE_SPAN)
+		if (seen >= 400.0 && t1 >= fmax(RATE_SPAN, c->late))
 			break;
 	}
 	if (!(t1 > 0.0))

@@ -11,6 +11,7 @@
 
 #include "dirtyprof/basis.h"
 #include "dirtyprof/curve.h"
+#include "model/lag.h"
 
 #define DP_BATCHES     16		  /* for the jackknife; snapshots go round */
 #define DP_Z90	       1.2815515655446004 /* standard normal quantile of 0.9 */
@@ -132,6 +133,7 @@ struct dp_curve {
 	struct dp_bins_pair expo_sq;	      /* anchors, weighted twice: for the effective number */
 	double blind_sum, blind_weight;
 	bool exposed;
+	struct dp_lag lag; /* of marks behind their writes */
 	struct dp_size_data size[DP_SIZES];
 	struct dp_region_data *region;
 	/* the fit */
@@ -142,6 +144,7 @@ struct dp_curve {
 	bool use_all[DP_BINS];
 	double region_scale[DP_BINS + 1]; /* by edge: whole / sum of the regions' own fits */
 	double blind;
+	double late;		 /* s: events may come so much later than their writes */
 	struct dp_points *given; /* made from points (curve_points.c); NULL: from observations */
 };
 

@@ -212,6 +212,7 @@ void dp_fill_curve(struct dp_session *s)
 	r->known = s->fitted && dp_curve_known(s->curve, DP_4K);
 	for (size = 0; size < DP_SIZES; size++)
 		fill_size(s, size);
+	r->resolution = dp_curve_resolution(s->curve, &r->batch);
 	r->nwindows = s->fitted ? dp_curve_windows(s->curve, r->window, DP_REPORT_WINDOWS) : 0;
 	if (r->nwindows > DP_REPORT_WINDOWS)
 		r->nwindows = DP_REPORT_WINDOWS;

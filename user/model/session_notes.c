@@ -6,7 +6,8 @@
 #define PHASE_EARLIER 4 /* at least, beside the recent ones */
 #define PHASE_RATIO   1.5
 #define PHASE_SIGMA   3.0
-#define PHASE_LIKE    1.5 /* windows that may be compared: U(t)/t falls with t */
+#define COARSE_TIME   1e-3 /* s: windows and rounds are longer than ten of these */
+#define PHASE_LIKE    1.5  /* windows that may be compared: U(t)/t falls with t */
 
 void dp_phase_add(struct dp_phase *p, double pages, double window)
 {
@@ -151,6 +152,8 @@ static void caution(struct dp_session *s)
 		check_reach(r);
 	if (r->predicted && isnan(r->zero_share) && s->mig.m.rounds == 0)
 		note(r, DP_NOTE_ZERO_UNKNOWN, NAN, NAN);
+	if (r->resolution > COARSE_TIME)
+		note(r, DP_NOTE_COARSE_TIMES, r->resolution, r->batch);
 	if (r->lost)
 		note(r, DP_NOTE_LOST, (double)r->lost, NAN);
 }

@@ -79,6 +79,7 @@ static int configure(struct dp_events *r, const struct dp_events_opts *o)
 	err = err ? err : bpf_map__set_max_entries(s->maps.bits, r->nchunks * DP_BIT_SETS);
 	err = err ? err : bpf_map__set_max_entries(s->maps.stamps, r->nstamps);
 	err = err ? err : bpf_map__set_max_entries(s->maps.hists, r->nrows);
+	err = err || !o->mark ? err : bpf_map__set_max_entries(s->maps.mark_threads, DP_MARK_THREADS);
 	return err;
 }
 
@@ -209,9 +210,11 @@ static int map_all(struct dp_events *r)
 	r->bits = dp_bpf_map(r->skel->maps.bits, r->bits_len);
 	r->stamps = dp_bpf_map(r->skel->maps.stamps, r->stamps_len);
 	r->hists = dp_bpf_map(r->skel->maps.hists, r->hists_len);
+	r->threads_len = dp_bpf_array_bytes(sizeof(*r->threads), r->mark ? DP_MARK_THREADS : 1);
+	r->threads = dp_bpf_map(r->skel->maps.mark_threads, r->threads_len);
 	r->prev = calloc(r->nrows, sizeof(*r->prev));
 	r->out_events = calloc(DP_MAX_STAT_VCPUS, sizeof(*r->out_events));
-	if (!r->slots || !r->bits || !r->stamps || !r->hists || !r->prev || !r->out_events)
+	if (!r->slots || !r->bits || !r->stamps || !r->hists || !r->threads || !r->prev || !r->out_events)
 		return -ENOMEM;
 	r->notes = ring_buffer__new(bpf_map__fd(r->skel->maps.notes), on_note, r, NULL);
 	return r->notes ? 0 : -errno;
@@ -332,6 +335,7 @@ void dp_events_close(struct dp_events *r)
 	dp_bpf_unmap(r->bits, r->bits_len);
 	dp_bpf_unmap(r->stamps, r->stamps_len);
 	dp_bpf_unmap(r->hists, r->hists_len);
+	dp_bpf_unmap(r->threads, r->threads_len);
 	events_bpf__destroy(r->skel);
 	free(r->prev);
 	free(r->out_events);
@@ -445,6 +449,8 @@ int dp_events_take(struct dp_events *r, uint32_t set, struct dp_events_take *out
 		dp_events_age_anchors(r, mono_ns());
 	err = dp_events_take_ages(r);
 	dp_events_take_counters(r, out);
+	if (r->mark)
+		dp_events_take_gaps(r, &out->gaps);
 	lost = __atomic_load_n(&r->skel->bss->ring_lost, __ATOMIC_RELAXED);
 	out->lost = lost - r->prev_lost;
 	r->prev_lost = lost;
@@ -510,5 +516,5 @@ void dp_events_stats(const struct dp_events *r, uint64_t *runs, uint64_t *ns, ui
 	dp_bpf_stats(r->reset, runs, ns);
 	*map_bytes += dp_bpf_memlock(r->skel->maps.slots) + dp_bpf_memlock(r->skel->maps.bits) +
 		      dp_bpf_memlock(r->skel->maps.stamps) + dp_bpf_memlock(r->skel->maps.hists) +
-		      dp_bpf_memlock(r->skel->maps.notes);
+		      dp_bpf_memlock(r->skel->maps.notes) + dp_bpf_memlock(r->skel->maps.mark_threads);
 }

@@ -70,6 +70,7 @@ struct dp_events_take {
 	uint64_t *vcpu_events;
 	uint32_t nvcpus;
 	uint64_t pushes, repeated, unknown, lost;
+	struct dp_mark_gaps gaps; /* marks: `collected` is not set here */
 };
 int dp_events_take(struct dp_events *r, uint32_t set, struct dp_events_take *out);
 

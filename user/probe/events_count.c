@@ -199,3 +199,37 @@ void dp_events_take_counters(struct dp_events *r, struct dp_events_take *out)
 	out->vcpu_events = r->out_events;
 	out->nvcpus = r->nvcpus < DP_MAX_STAT_VCPUS ? r->nvcpus : DP_MAX_STAT_VCPUS;
 }
+
+static uint64_t since(uint64_t *prev, uint64_t now)
+{
+	uint64_t n = now - *prev;
+
+	*prev = now;
+	return n;
+}
+
+/* How marks came since the last look. The batches under way are not yet among them. */
+void dp_events_take_gaps(struct dp_events *r, struct dp_mark_gaps *out)
+{
+	struct dp_mark_gaps sum = { 0 };
+	uint32_t i, k;
+
+	for (i = 0; i < DP_MARK_THREADS; i++) {
+		const struct dp_mark_thread *t = &r->threads[i];
+
+		if (!__atomic_load_n(&t->tid, __ATOMIC_RELAXED))
+			continue;
+		for (k = 0; k < DP_GAP_BINS; k++) {
+			sum.batched[k] += __atomic_load_n(&t->batched[k], __ATOMIC_RELAXED);
+			sum.alone[k] += __atomic_load_n(&t->alone[k], __ATOMIC_RELAXED);
+		}
+		for (k = 0; k < DP_BATCH_BINS; k++)
+			sum.batches[k] += __atomic_load_n(&t->batches[k], __ATOMIC_RELAXED);
+	}
+	for (k = 0; k < DP_GAP_BINS; k++) {
+		out->batched[k] = since(&r->prev_gaps.batched[k], sum.batched[k]);
+		out->alone[k] = since(&r->prev_gaps.alone[k], sum.alone[k]);
+	}
+	for (k = 0; k < DP_BATCH_BINS; k++)
+		out->batches[k] = since(&r->prev_gaps.batches[k], sum.batches[k]);
+}

@@ -34,7 +34,9 @@ struct dp_events {
 	struct dp_chunk *bits;
 	struct dp_stamps *stamps;
 	struct dp_hist *hists, *prev;
-	size_t slots_len, bits_len, stamps_len, hists_len;
+	struct dp_mark_thread *threads; /* mark only */
+	struct dp_mark_gaps prev_gaps;
+	size_t slots_len, bits_len, stamps_len, hists_len, threads_len;
 	bool on;
 	uint64_t active_ns, active_pushes; /* when pushes were last seen to go on */
 	uint64_t base;
@@ -59,5 +61,6 @@ struct dp_events {
 void dp_events_age_anchors(struct dp_events *r, uint64_t t_ns);
 int dp_events_take_ages(struct dp_events *r); /* 0 or -ENOMEM */
 void dp_events_take_counters(struct dp_events *r, struct dp_events_take *out);
+void dp_events_take_gaps(struct dp_events *r, struct dp_mark_gaps *out);
 
 #endif

@@ -335,6 +335,8 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 	s->nwindows = (uint32_t)w->iv.windows.n;
 	s->syncs = w->iv.syncs.data;
 	s->nsyncs = (uint32_t)w->iv.syncs.n;
+	s->gaps = w->iv.gaps;
+	s->gaps.collected = w->collected;
 	s->zero_share = w->zero_share;
 	if (w->wire) {
 		dp_wire_take(w->wire, w->logging, w->base_ns, dp_watch_took_log, w, &w->wire_now);
@@ -353,6 +355,7 @@ static void next_interval(struct dp_watch *w)
 {
 	w->iv.t0 = w->snap.t1_ns;
 	w->iv.ages.n = w->iv.exposures.n = w->iv.windows.n = w->iv.syncs.n = 0;
+	memset(&w->iv.gaps, 0, sizeof(w->iv.gaps));
 	w->iv.pushes = w->iv.repeated = w->iv.unknown = w->iv.lost = w->iv.logged_ns = 0;
 	if (w->iv.vcpu_events)
 		memset(w->iv.vcpu_events, 0, DP_MAX_STAT_VCPUS * sizeof(uint64_t));

@@ -33,6 +33,7 @@ struct interval {
 	struct dp_pile ages, exposures, windows, syncs;
 	uint64_t *vcpu_events;
 	uint64_t pushes, repeated, unknown, lost, logged_ns;
+	struct dp_mark_gaps gaps;
 };
 
 struct dp_watch_change;
@@ -58,6 +59,7 @@ struct dp_watch {
 	uint32_t nrecs, slot_ids;
 	uint32_t opened_vcpus, last_vcpus; /* vCPUs when the source was opened, and at the last look */
 	uint64_t base_ns;		   /* CLOCK_MONOTONIC of the session's zero */
+	bool collected;			   /* KVM lets the processor collect writes (PML) */
 	bool untold; /* a RESET for which no set of bits was free waits to be told with the next one */
 	struct dp_sync untold_sync;
 	bool logging;	     /* RAM logs */

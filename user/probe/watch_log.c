@@ -32,6 +32,18 @@ bool dp_watch_took_log(void *ctx, uint32_t tid)
 	return false;
 }
 
+static void add_gaps(struct dp_mark_gaps *to, const struct dp_mark_gaps *g)
+{
+	uint32_t i;
+
+	for (i = 0; i < DP_GAP_BINS; i++) {
+		to->batched[i] += g->batched[i];
+		to->alone[i] += g->alone[i];
+	}
+	for (i = 0; i < DP_BATCH_BINS; i++)
+		to->batches[i] += g->batches[i];
+}
+
 /*
  * Moves what the ring's programs counted into the interval. set: what a RESET closed, or DP_NO_SET. With a sync:
  * the pages since the last one as well.
@@ -58,6 +70,7 @@ static int take_events(struct dp_watch *w, uint32_t set, struct dp_sync *sync)
 	w->iv.repeated += t.repeated;
 	w->iv.unknown += t.unknown;
 	w->iv.lost += t.lost;
+	add_gaps(&w->iv.gaps, &t.gaps);
 	if (t.lost)
 		dp_watch_change_lost(w);
 	if (sync) {

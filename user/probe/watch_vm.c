@@ -203,6 +203,25 @@ void dp_watch_source_close(struct dp_watch *w)
 	w->iv.vcpu_events = w->region_new = NULL;
 }
 
+/* Whether KVM lets the processor collect guests' writes: a parameter of its module, which says N where it cannot. */
+static bool writes_collected(void)
+{
+	static const char *const path[] = { "/sys/module/kvm_intel/parameters/pml",
+					    "/sys/module/kvm_amd/parameters/pml" };
+	bool on = false;
+	size_t i;
+
+	for (i = 0; i < sizeof(path) / sizeof(path[0]) && !on; i++) {
+		FILE *f = fopen(path[i], "re");
+
+		if (!f)
+			continue;
+		on = fgetc(f) == 'Y';
+		fclose(f);
+	}
+	return on;
+}
+
 /* The ring's events, or with mark the marks. */
 static int open_events(struct dp_watch *w, bool mark, char *msg, size_t len)
 {
@@ -220,6 +239,7 @@ static int open_events(struct dp_watch *w, bool mark, char *msg, size_t len)
 
 	eo.vcpu_ptrs = dp_inspect_vcpu_ptrs(w->inspect, &eo.nptrs);
 	err = dp_events_open(&eo, &w->events, msg, len);
+	w->collected = mark && writes_collected();
 	if (!err)
 		snprintf(w->hook, sizeof(w->hook), "%s%s%s", dp_events_hook(w->events),
 			 w->harvest ? ", " : "", w->harvest ? dp_harvest_hook(w->harvest) : "");

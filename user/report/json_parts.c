@@ -283,5 +283,7 @@ void dp_json_curve(struct dp_jw in, const struct dp_report *r)
 		dp_jw_nums(o, "mid_bytes", &r->u[size][0].mid, DP_CURVE_POINTS, stride);
 		dp_jw_nums(o, "hi_bytes", &r->u[size][0].hi, DP_CURVE_POINTS, stride);
 	}
+	dp_jw_num(w, "resolution_s", r->resolution);
+	dp_jw_num(w, "batch_marks", r->batch);
 	dp_jw_nums(w, "windows_s", r->window, r->nwindows, 1);
 }

@@ -21,6 +21,7 @@ const char *dp_note_name(enum dp_note_kind k)
 		"extrapolated",
 		"lost-events",
 		"zero-pages-unknown",
+		"coarse-times",
 	};
 
 	return name[k];

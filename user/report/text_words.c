@@ -205,6 +205,12 @@ static void caution(struct dp_buf *b, const struct dp_report *r, const struct dp
 			"Note: how much of RAM is zero is not known, so the first round and the total are upper "
 			"bounds.");
 		break;
+	case DP_NOTE_COARSE_TIMES:
+		dp_text_wrap(
+			b, 2,
+			"Note: KVM marks writes %s late here, %s at once: below that the curve's band is wide.",
+			dp_fmt_time(a, sizeof(a), n->value), dp_fmt_count(c, sizeof(c), n->value2));
+		break;
 	default:
 		break;
 	}
