@@ -24,9 +24,10 @@ const volatile __u32 targ_regions = 0;
 const volatile __u32 targ_vcpus = 1;
 const volatile bool targ_alone = false; /* one thread at a time counts: no atomics */
 
-__u64 clock_base;  /* CLOCK_MONOTONIC, ns, of stamp 0 */
-__u32 cur_bits;	   /* the set of bits that is written */
-__u32 active;	   /* anchors are open */
+__u64 clock_base; /* CLOCK_MONOTONIC, ns, of stamp 0 */
+__u32 cur_bits;	  /* the set of bits that is written */
+__u32 active;	  /* anchors are open */
+__u32 unarmed; /* though RAM logs, no anchor can be opened before a round of re-arming has come to its end */
 __u64 started_ns;  /* when the anchors of this logging were opened first */
 __u64 last_new_ns; /* last event that was not a repetition */
 __u32 rearmed;	   /* stamp of the last re-arming of any kind */
@@ -137,7 +138,7 @@ __attribute__((noinline)) int count_levels(u32 row, u32 last, u32 stamp)
 	u32 l, bin;
 	u64 lag;
 
-	if (!h)
+	if (!h || !active)
 		return 0;
 	for (l = 0; l < DP_LEVELS; l++) {
 		u32 anchor = anchors[l].stamp;
@@ -175,13 +176,14 @@ static __always_inline void open_anchors(u32 stamp, u32 blind, bool all)
 	}
 }
 
-__attribute__((noinline)) int start_logging(u32 stamp)
+/* The first anchors. blind: see open_anchors. */
+__attribute__((noinline)) int start_logging(u32 stamp, u32 blind)
 {
 	if (__sync_val_compare_and_swap(&active, 0, 1))
 		return 0;
 	started_ns = ns_of(stamp);
 	rearmed = stamp;
-	open_anchors(stamp, 0, true);
+	open_anchors(stamp, blind, true);
 	return 0;
 }
 
@@ -273,10 +275,11 @@ static __always_inline int count_page(u32 set, u32 page, u32 stamp, bool fresh)
 /* The first event of a slot that did not log is when its logging began, to within that event. */
 static __always_inline void see_logging(struct dp_events_slot *s, u32 stamp)
 {
-	if (s->logging && active)
+	if (s->logging && (active || unarmed))
 		return;
 	s->logging = 1;
-	start_logging(stamp ? stamp : stamp_of(bpf_ktime_get_ns()));
+	if (!unarmed)
+		start_logging(stamp ? stamp : stamp_of(bpf_ktime_get_ns()), 0);
 }
 
 /* An event as KVM tells it. COUNT_UNKNOWN: no slot that is tracked. Not static: see count_levels. */

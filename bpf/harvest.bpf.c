@@ -42,12 +42,18 @@ struct {
 	__type(value, u64); /* host pages of slot as_id * targ_slot_ids + id; 0 = not tracked */
 } slot_pages SEC(".maps");
 
-/* The round of re-arming in which a slot's GET was, by the same index. */
+/* The round of re-arming in which a slot's GET was, and what CLEARs still owe of what it showed. */
+struct slot_round {
+	u32 round;
+	u32 owed; /* host pages */
+};
+
+/* By the same index. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, u32);
+	__type(value, struct slot_round);
 } slot_rounds SEC(".maps");
 
 struct {
@@ -81,6 +87,8 @@ struct scratch {
 	u64 used;    /* lines kept */
 	u64 empty;   /* host pages just before the next chunk: no bit is set, and no record tells so yet */
 	u64 records; /* of this call so far */
+	u64 count;   /* whether to count */
+	u64 set;     /* the bits set so far */
 };
 
 struct {
@@ -204,6 +212,30 @@ static __always_inline void pack(struct scratch *s, u64 nlines)
 	s->used = used;
 }
 
+static __always_inline u64 ones(u64 v)
+{
+	v -= v >> 1 & 0x5555555555555555ull;
+	v = (v & 0x3333333333333333ull) + (v >> 2 & 0x3333333333333333ull);
+	v = (v + (v >> 4)) & 0x0f0f0f0f0f0f0f0full;
+	return v * 0x0101010101010101ull >> 56;
+}
+
+/* Counts the bits of the lines that were kept. Not static: see copy_chunk. */
+__attribute__((noinline)) int count_lines(u32 type)
+{
+	struct scratch *s = bpf_map_lookup_elem(&scratches, &type);
+	u64 sum = 0;
+	u32 i, k;
+
+	if (!s)
+		return 0;
+	for (i = 0; i < DP_CHUNK_LINES && i < s->used; i++)
+		for (k = 0; k < DP_LINE_WORDS; k++)
+			sum += ones(s->piece.bits.w[i * DP_LINE_WORDS + k]);
+	s->set += sum;
+	return 0;
+}
+
 /* A chunk's bits into the scratch; the rest of its last line is zero. */
 static __always_inline int read_bits(struct scratch *s, u64 bytes)
 {
@@ -243,6 +275,8 @@ __attribute__((noinline)) int copy_chunk(u32 type)
 		goto next;
 	}
 	pack(s, (bytes + DP_LINE_WORDS * 8 - 1) / (DP_LINE_WORDS * 8));
+	if (s->used && s->count)
+		count_lines(type);
 	if (s->used) {
 		put_empty(s, false);
 		s->piece.rec.first = s->c.first;
@@ -289,36 +323,33 @@ static __always_inline void copy_bits(struct scratch *s, u32 type, u64 now)
 	s->c.type = type;
 	s->c.now = now;
 	s->c.tid = (u32)bpf_get_current_pid_tgid();
-	s->empty = s->records = 0;
+	s->empty = s->records = s->set = 0;
 	for (i = 0; i < TURNS; i++)
 		if (copy_turns_of_turns(type))
 			break;
 	__sync_fetch_and_add(&copy_ns, bpf_ktime_get_ns() - now);
 }
 
-static __always_inline void new_round(struct dp_rearm *r, u64 now)
+/* NULL: nobody wants to know. */
+static __always_inline struct dp_rearm *wanted_rearm(void)
 {
-	r->round++;
-	r->pages = 0;
-	r->begun_ns = now;
+	u32 zero = 0;
+	struct dp_rearm *r = bpf_map_lookup_elem(&rearms, &zero);
+
+	return r && r->total ? r : NULL;
 }
 
-/* These pages of a slot were re-armed just before now. whole: all of the slot, by GET. */
-static __always_inline void note_rearming(u32 slot, u64 pages, u64 now, bool whole)
+static __always_inline struct slot_round *round_of(u32 slot)
 {
-	u32 zero = 0, key = (slot >> 16) * targ_slot_ids + (slot & 0xffff);
-	struct dp_rearm *r = bpf_map_lookup_elem(&rearms, &zero);
-	u32 *in = bpf_map_lookup_elem(&slot_rounds, &key);
+	u32 key = (slot >> 16) * targ_slot_ids + (slot & 0xffff);
 
-	if (!r || !in || !r->total)
-		return;
-	/* A slot's second GET begins the next round. */
-	if (!r->begun_ns || now - r->begun_ns > DP_REARM_ROUND_NS || (whole && *in == r->round))
-		new_round(r, now);
-	*in = r->round;
-	r->pages += pages;
-	r->last_ns = now;
-	if (r->pages < r->total)
+	return bpf_map_lookup_elem(&slot_rounds, &key);
+}
+
+/* Not more often than a round ends. */
+static __always_inline void end_round(struct dp_rearm *r, u64 now)
+{
+	if (!r->begun_ns || r->pages < r->total || r->owed)
 		return;
 	r->first_ns = r->begun_ns;
 	r->anchor_ns = now;
@@ -326,10 +357,62 @@ static __always_inline void note_rearming(u32 slot, u64 pages, u64 now, bool who
 	r->complete++;
 }
 
+/* A slot's log was taken at `now`. Where GET re-arms, that is all; else it says what CLEARs owe: note_owed. */
+static __always_inline void note_get(struct dp_rearm *r, u32 slot, u64 pages, u64 now)
+{
+	struct slot_round *in = round_of(slot);
+
+	if (!r || !in)
+		return;
+	/* A slot's second GET begins the next round. */
+	if (!r->begun_ns || in->round == r->round ||
+	    (!targ_manual && now - r->begun_ns > DP_REARM_ROUND_NS)) {
+		r->round++;
+		r->pages = r->owed = 0;
+		r->begun_ns = now;
+	}
+	in->round = r->round;
+	in->owed = 0;
+	r->pages += pages;
+	if (targ_manual)
+		return;
+	r->last_ns = now;
+	end_round(r, now);
+}
+
+/*
+ * `set` pages of a slot were dirty at its GET. The round goes on until all that its GETs showed has been CLEARed, in whatever
+ * pieces and however much later: then everything is armed but what was marked since it began.
+ */
+static __always_inline void note_owed(struct dp_rearm *r, u32 slot, u64 set, u64 now)
+{
+	struct slot_round *in = round_of(slot);
+
+	if (!r || !in || !targ_manual)
+		return;
+	in->owed = set;
+	r->owed += set;
+	end_round(r, now);
+}
+
+static __always_inline void note_clear(struct dp_rearm *r, u32 slot, u64 set, u64 now)
+{
+	struct slot_round *in = round_of(slot);
+
+	if (!r || !in || in->round != r->round)
+		return;
+	if (set > in->owed)
+		set = in->owed;
+	in->owed -= set;
+	r->owed -= set < r->owed ? set : r->owed;
+	end_round(r, now);
+}
+
 static __always_inline void on_get(u64 uarg, u64 now)
 {
 	u32 type = DP_HV_GET;
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &type);
+	struct dp_rearm *r;
 	struct get_arg arg;
 
 	if (!s || bpf_probe_read_user(&arg, sizeof(arg), (void *)uarg))
@@ -341,9 +424,11 @@ static __always_inline void on_get(u64 uarg, u64 now)
 	if (!s->c.end)
 		return;
 	__sync_fetch_and_add(&gets, 1);
-	if (!targ_manual)
-		note_rearming(arg.slot, s->c.end, now, true);
+	r = wanted_rearm();
+	s->count = targ_manual && r;
+	note_get(r, arg.slot, s->c.end, now);
 	copy_bits(s, type, now);
+	note_owed(r, arg.slot, s->set, now);
 }
 
 static __always_inline void on_clear(u64 uarg, u64 now)
@@ -351,6 +436,7 @@ static __always_inline void on_clear(u64 uarg, u64 now)
 	u32 type = DP_HV_CLEAR;
 	struct scratch *s = bpf_map_lookup_elem(&scratches, &type);
 	struct clear_arg arg;
+	struct dp_rearm *r;
 	u64 pages;
 
 	if (!s || bpf_probe_read_user(&arg, sizeof(arg), (void *)uarg))
@@ -365,8 +451,13 @@ static __always_inline void on_clear(u64 uarg, u64 now)
 	if (s->c.end > pages)
 		s->c.end = pages;
 	__sync_fetch_and_add(&clears, 1);
-	note_rearming(arg.slot, s->c.end - s->c.first, now, false);
+	r = wanted_rearm();
+	s->count = r != NULL;
+	/* What it re-armed may be marked again while this goes on. */
+	if (r)
+		r->last_ns = now;
 	copy_bits(s, type, now);
+	note_clear(r, arg.slot, s->set, now);
 }
 
 /* The VM's slots changed (added, removed, logging switched): tell the loader at once. */

@@ -5,7 +5,8 @@
  *
  * With a ring, RESETs re-arm and open anchors (ring.bpf.h). With bitmaps, the `harvest` programs see the GETs and CLEARs and
  * note in a map that both share when everything had been re-armed; the first mark after that opens the anchor, at
- * that time. So nothing that user space does late can blur it.
+ * that time. So nothing that user space does late can blur it. With manual protect a round lasts from the first GET of a sync to
+ * the CLEAR that leaves nothing of it to be cleared; what was marked meanwhile is dirty, and will not be marked again.
  */
 #ifndef DIRTYPROF_MARK_BPF_H
 #define DIRTYPROF_MARK_BPF_H
@@ -18,6 +19,8 @@ __u64 marks;	     /* events so far, repetitions included */
 __u64 round_marks;   /* of these, before the re-arming under way began */
 __u64 round_seen_ns; /* which re-arming that was */
 __u32 anchors_seen;  /* complete re-armings whose anchor was opened, or was not worth it */
+__u32 ram_logs;	     /* a round is one of RAM, not of a VGA's memory alone; by the loader */
+__u64 stopped_ns;    /* when the guest or its logging was last seen to stop: rounds from before it are over */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -70,8 +73,12 @@ __attribute__((noinline)) int follow_rearming(u32 unused)
 		return 0;
 	/* What was marked between the first and the last re-arming is dirty and will not be marked again. */
 	blind = r->first_ns == round_seen_ns ? marks - round_marks : 0;
-	if (active && blind <= blind_limit)
+	if (blind > blind_limit || r->first_ns <= stopped_ns)
+		return 0;
+	if (active)
 		open_anchors(stamp_of(r->anchor_ns), blind, false);
+	else if (ram_logs)
+		start_logging(stamp_of(r->anchor_ns), blind);
 	return 0;
 }
 

@@ -178,17 +178,18 @@ _Static_assert(sizeof(struct dp_hv_piece) == 48 + 4096, "shared layout");
 /* What GETs and CLEARs have re-armed: written by harvest.bpf.c, followed by mark.bpf.h. */
 struct dp_rearm {
 	__u64 total;	 /* host pages of all slots that log; by the loader. 0: nothing is noted */
-	__u64 begun_ns;	 /* CLOCK_MONOTONIC; the first re-arming of the round under way, 0 = none is */
-	__u64 pages;	 /* re-armed in it so far */
+	__u64 begun_ns;	 /* CLOCK_MONOTONIC; when the round under way began, 0 = none is */
+	__u64 pages;	 /* of slots that it has taken in so far */
+	__u64 owed;	 /* of these, dirty at their slot's GET and not CLEARed since: manual protect */
 	__u64 last_ns;	 /* the last re-arming of any kind */
-	__u64 first_ns;	 /* first and */
-	__u64 anchor_ns; /* last re-arming of the last round that took in everything */
+	__u64 first_ns;	 /* beginning and */
+	__u64 anchor_ns; /* end of the last round that took in everything */
 	__u32 complete;	 /* number of such rounds */
 	__u32 round;	 /* number of rounds begun */
 };
-_Static_assert(sizeof(struct dp_rearm) == 56, "shared layout");
+_Static_assert(sizeof(struct dp_rearm) == 64, "shared layout");
 
-#define DP_REARM_ROUND_NS 1000000000ull /* a round that takes longer re-arms nothing at a time */
+#define DP_REARM_ROUND_NS 1000000000ull /* GETs that are further apart are no round */
 
 /* ---- wire.bpf.c ---- */
 

@@ -142,6 +142,7 @@ enum dp_note_kind {
 	DP_NOTE_LOST,	       /* value: events that could not be kept */
 	DP_NOTE_ZERO_UNKNOWN,  /* the share of zero pages is not known: times are upper bounds */
 	DP_NOTE_COARSE_TIMES,  /* value: the times' resolution, s; value2: marks that come at once */
+	DP_NOTE_FEW_STARTS,    /* value: start points that marks could count from, value2: syncs */
 	DP_NOTE_KINDS
 };
 const char *dp_note_name(enum dp_note_kind k);

@@ -4,6 +4,7 @@
 import os
 
 import boot
+import curves
 import entries
 import migrate
 
@@ -22,6 +23,8 @@ BACKED_ON = "6.12"
 BACKED = ("bitmap+hugetlb", "manual+thp")
 CONF = {"P": PAGES, "RUN_S": 4, "SYNC_MS": 600, "SETTLE_S": 200, "VMM_ARGS": "", "PLAIN": "hugetlb thp",
         "VMM_ARGS_hugetlb": f"{HUGE} hugetlb:2M", "VMM_ARGS_thp": f"{HUGE} thp"}
+# The curve of marks: on the oldest kernel that has them and on the newest.
+CURVED_ON = ("6.1", "7.2")
 
 HOPS = ("tcp", "unix")
 # Firmware that reaches the guest at once; a guest that rewrites some of the 32 MiB that it filled.
@@ -68,13 +71,17 @@ def _judge(entry, run):
         case = cases.get(mode, entries.Case())
         wrong = _backing(case, mode)
         rows.append(entry.row(mode, "backing", entries.FAIL if wrong else entries.OK, case.seconds(), wrong))
+    if entry.series in CURVED_ON:
+        rows += curves.rows(entry, run, curves.MODES)
     return rows + entries.complaint_rows(entry, run)
 
 
 def _modes(store, tree, kernel, series):
     def image():
-        modes = MODES + (BACKED if series == BACKED_ON else ())
-        i = entries.base_image(store, "amd64", kernel, ["kvm_amd"], "modes.sh", dict(CONF, MODES=" ".join(modes)))
+        modes = MODES + (BACKED if series == BACKED_ON else ()) + (curves.MODES if series in CURVED_ON else ())
+        conf = dict(CONF, MODES=" ".join(modes), **curves.CONF)
+        conf["PLAIN"] += " " + curves.CONF["FREE"]
+        i = entries.base_image(store, "amd64", kernel, ["kvm_amd"], "modes.sh", conf)
         _fill(i)
         return i
     append = "mitigations=off" + (" hugepages=70" if series == BACKED_ON else "")

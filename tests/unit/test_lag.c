@@ -1,13 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* How marks come, and what that says of their times. Expected values are arithmetic on the times that are fed. */
-#include <math.h>
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <cmocka.h>
-
+#include "report_fixture.h"
 #include "bpf/gaps.h"
 #include "model/lag.h"
 #include "sim_probe.h"
@@ -284,6 +277,69 @@ static void test_curve(void **state)
 	dp_curve_free(untold);
 }
 
+/* ---- what a session says of it ---- */
+
+static bool noted(const struct dp_report *r, enum dp_note_kind kind, double value)
+{
+	uint32_t i;
+
+	for (i = 0; i < r->nnotes; i++)
+		if (r->note[i].kind == kind && fabs(r->note[i].value - value) <= 1e-9 * value)
+			return true;
+	return false;
+}
+
+/* Ten seconds of marks, a sync a second, of which every so many opened an anchor. */
+static struct dp_session *marked(uint32_t every, const struct dp_mark_gaps *gaps)
+{
+	struct dp_session_opts o = { 0 };
+	struct dp_session *s;
+	struct dp_exposure x = { .level = 0, .count = 1, .to_ns = DP_LEVEL_NS(0) };
+	struct fx f;
+	uint32_t i;
+
+	fx_init(&f);
+	f.s.source = DP_SRC_MARK;
+	f.s.exposures = &x;
+	s = dp_session_new(&o);
+	assert_non_null(s);
+	for (i = 0; i < 10; i++) {
+		fx_log(fx_next(&f, SEC, DP_TIMER));
+		fx_sync(&f, SEC, 100, false);
+		f.s.nexposures = every && !(i % every);
+		x.anchor = i + 1;
+		f.s.gaps = *gaps;
+		assert_int_equal(dp_session_add(s, &f.s), 0);
+	}
+	return s;
+}
+
+static void test_notes(void **state)
+{
+	/* bin 15: 2^24 to 2^25 ns, 30 ms */
+	struct dp_mark_gaps late = { .batched[15] = 512, .batches[9] = 1 };
+	struct dp_mark_gaps prompt = { .alone[15] = 512, .batches[0] = 512 };
+	struct dp_session *s = marked(1, &prompt);
+	const struct dp_report *r = dp_session_final(s);
+
+	assert_float_equal(r->resolution, STAMP, 1e-12);
+	assert_false(noted(r, DP_NOTE_COARSE_TIMES, r->resolution) || noted(r, DP_NOTE_FEW_STARTS, 10));
+	dp_session_free(s);
+	s = marked(1, &late);
+	r = dp_session_final(s);
+	assert_true(noted(r, DP_NOTE_COARSE_TIMES, octave(30e-3) + STAMP));
+	assert_float_equal(r->batch, 512, 1e-9);
+	dp_session_free(s);
+	s = marked(5, &prompt);
+	r = dp_session_final(s);
+	assert_true(noted(r, DP_NOTE_FEW_STARTS, 2));
+	dp_session_free(s);
+	s = marked(0, &prompt);
+	r = dp_session_final(s);
+	assert_true(noted(r, DP_NOTE_FEW_STARTS, 0));
+	dp_session_free(s);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -291,6 +347,7 @@ int main(void)
 		cmocka_unit_test(test_faults),	     cmocka_unit_test(test_few_pairs),
 		cmocka_unit_test(test_endless_run),  cmocka_unit_test(test_beginnings),
 		cmocka_unit_test(test_bins),	     cmocka_unit_test(test_curve),
+		cmocka_unit_test(test_notes),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,6 +136,7 @@ static void add_counts(struct dp_session *s, const struct dp_snapshot *snap)
 {
 	struct dp_report *r = &s->r;
 	double dt = (double)(snap->t1_ns - snap->t0_ns) * NS, logged = fmin(dt, (double)snap->logged_ns * NS);
+	uint32_t k;
 	int i;
 
 	r->seq = snap->seq;
@@ -149,6 +150,9 @@ static void add_counts(struct dp_session *s, const struct dp_snapshot *snap)
 		r->new_blocks[i] += snap->new_blocks[i];
 		r->total_blocks[i] += snap->new_blocks[i];
 	}
+	for (k = 0; k < snap->nexposures; k++)
+		if (!snap->exposures[k].level && !snap->exposures[k].from_ns)
+			s->starts += snap->exposures[k].count;
 	r->seen = snap->seen_pages * DP_WIRE_UNIT;
 	r->logging_changed |= r->logging != snap->logging;
 	r->logging = snap->logging;

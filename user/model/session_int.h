@@ -64,6 +64,7 @@ struct dp_session {
 	double active_s;	  /* of the span, while the migration was on */
 	bool wire_seen, wire_tcp; /* in the span */
 	uint32_t nsyncs_ever;
+	double starts; /* moments from which first writes were counted */
 	double bpf_ns, user_ns;
 	struct dp_changes changes; /* the last ones */
 	double change_read;	   /* bytes read for them, so far */

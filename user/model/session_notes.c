@@ -6,8 +6,11 @@
 #define PHASE_EARLIER 4 /* at least, beside the recent ones */
 #define PHASE_RATIO   1.5
 #define PHASE_SIGMA   3.0
-#define COARSE_TIME   1e-3 /* s: windows and rounds are longer than ten of these */
-#define PHASE_LIKE    1.5  /* windows that may be compared: U(t)/t falls with t */
+#define COARSE_TIME   1e-3			     /* s: windows and rounds are longer than ten of these */
+#define START_EVERY   (DP_LEVEL_PERIOD_NS(0) * 1e-9) /* s */
+#define START_SYNCS   4
+#define START_SHARE   0.25
+#define PHASE_LIKE    1.5 /* windows that may be compared: U(t)/t falls with t */
 
 void dp_phase_add(struct dp_phase *p, double pages, double window)
 {
@@ -136,6 +139,16 @@ static void check_reach(struct dp_report *r)
 		note(r, DP_NOTE_SHORT_REACH, r->reach[DP_4K], longest);
 }
 
+/* Marks count from moments at which all was armed. Syncs that are at least START_EVERY apart could be. */
+static void check_starts(struct dp_session *s)
+{
+	double could = fmin(s->nsyncs_ever, s->total_logged / START_EVERY);
+
+	if (s->r.source == DP_SRC_MARK && s->r.vm.log_mode == DP_LOG_BITMAP && could >= START_SYNCS &&
+	    s->starts < START_SHARE * could)
+		note(&s->r, DP_NOTE_FEW_STARTS, s->starts, s->nsyncs_ever);
+}
+
 static void caution(struct dp_session *s)
 {
 	struct dp_report *r = &s->r;
@@ -152,6 +165,7 @@ static void caution(struct dp_session *s)
 		check_reach(r);
 	if (r->predicted && isnan(r->zero_share) && s->mig.m.rounds == 0)
 		note(r, DP_NOTE_ZERO_UNKNOWN, NAN, NAN);
+	check_starts(s);
 	if (r->resolution > COARSE_TIME)
 		note(r, DP_NOTE_COARSE_TIMES, r->resolution, r->batch);
 	if (r->lost)

@@ -69,6 +69,7 @@ static int configure(struct dp_events *r, const struct dp_events_opts *o)
 	s->bss->ring_kvm = o->kvm;
 	for (i = 0; i < DP_MAX_STAT_VCPUS && i < (int)o->nptrs; i++)
 		s->bss->ring_vcpus[i] = o->vcpu_ptrs[i];
+	s->bss->unarmed = o->rearms != NULL; /* until told otherwise */
 	s->bss->next_bits = 1;
 	s->bss->closed_bits = DP_NO_SET;
 	/* A RESET that leaves more than 1/16 of the rings unreset is no moment at which every page was re-armed. */

@@ -46,8 +46,11 @@ const char *dp_events_hook(const struct dp_events *r);
 /* The slots as they are: index DP_INDEX_NONE or npages 0 = not tracked. */
 void dp_events_slot(struct dp_events *r, uint32_t as_id, uint32_t id, const struct dp_events_slot *s);
 
-/* Logging of RAM was seen to be on (opens anchors if no push has) or off (closes them) at t_ns, CLOCK_MONOTONIC. */
-void dp_events_logging(struct dp_events *r, bool on, uint64_t t_ns);
+/*
+ * Logging of RAM was seen to be on (opens anchors if no push has) or off (closes them) at t_ns, CLOCK_MONOTONIC. armed: when
+ * it is on next, or has just come on, all pages are armed; else the first anchors wait for the end of a round of re-arming.
+ */
+void dp_events_logging(struct dp_events *r, bool on, bool armed, uint64_t t_ns);
 
 /* Counts what the rings hold unread. When to call next, CLOCK_MONOTONIC; UINT64_MAX: not before something happens. */
 uint64_t dp_events_drain(struct dp_events *r);

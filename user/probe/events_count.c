@@ -89,11 +89,13 @@ static void see_pushes(struct dp_events *r, uint64_t t_ns)
 	r->active_pushes = pushes;
 }
 
-void dp_events_logging(struct dp_events *r, bool on, uint64_t t_ns)
+void dp_events_logging(struct dp_events *r, bool on, bool armed, uint64_t t_ns)
 {
 	struct events_bpf *s = r->skel;
 	uint32_t l, i;
 
+	__atomic_store_n(&s->bss->unarmed, !armed, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&s->bss->ram_logs, on, __ATOMIC_SEQ_CST);
 	if (on)
 		see_pushes(r, t_ns);
 	if (on == r->on)
@@ -105,8 +107,8 @@ void dp_events_logging(struct dp_events *r, bool on, uint64_t t_ns)
 		uint32_t zero = 0;
 
 		/* Where a push came first, it opened the anchors. */
-		if (__atomic_compare_exchange_n(&s->bss->active, &zero, 1, false, __ATOMIC_SEQ_CST,
-						__ATOMIC_SEQ_CST)) {
+		if (armed && __atomic_compare_exchange_n(&s->bss->active, &zero, 1, false, __ATOMIC_SEQ_CST,
+							 __ATOMIC_SEQ_CST)) {
 			s->bss->started_ns = t_ns;
 			for (l = 0; l < DP_LEVELS; l++) {
 				s->bss->anchors[l].stamp = (uint32_t)((t_ns - r->base) >> DP_STAMP_SHIFT) + 1;
@@ -116,6 +118,7 @@ void dp_events_logging(struct dp_events *r, bool on, uint64_t t_ns)
 		}
 		return;
 	}
+	s->bss->stopped_ns = t_ns;
 	/* It was noticed late: the anchors end with the last push that was seen, or not much later. */
 	if (r->active_ns < s->bss->last_new_ns)
 		r->active_ns = s->bss->last_new_ns;

@@ -59,8 +59,9 @@ struct dp_watch {
 	uint32_t nrecs, slot_ids;
 	uint32_t opened_vcpus, last_vcpus; /* vCPUs when the source was opened, and at the last look */
 	uint64_t base_ns;		   /* CLOCK_MONOTONIC of the session's zero */
-	bool collected;			   /* KVM lets the processor collect writes (PML) */
-	bool untold; /* a RESET for which no set of bits was free waits to be told with the next one */
+	bool dirty_before; /* pages may be dirty since before the source, or the guest, went on: not armed */
+	bool collected;	   /* KVM lets the processor collect writes (PML) */
+	bool untold;	   /* a RESET for which no set of bits was free waits to be told with the next one */
 	struct dp_sync untold_sync;
 	bool logging;	     /* RAM logs */
 	uint64_t stopped_at; /* session clock: the guest does not run since then; 0 = it runs */

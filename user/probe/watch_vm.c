@@ -13,6 +13,7 @@
 #define SPARE_SLOT_IDS	64	     /* for slots that are plugged in later */
 #define STOPPED_NS	200000000ull /* a VMM may hold a vCPU this long between two KVM_RUNs */
 #define BETWEEN_RUNS_NS 5000000ull
+#define INITIALLY_SET	2u /* of manual protect: logging begins with every page dirty, and none armed */
 
 /* log2 of 4K pages in a host page. */
 static unsigned int page_shift(void)
@@ -321,6 +322,7 @@ int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len)
 		goto oom;
 	}
 	w->seen_pages = 0;
+	w->dirty_before = true;
 	w->opened_vcpus = w->last_vcpus = w->kvm.vm.created_vcpus;
 	err = open_probe(w, msg, len);
 	if (err)
@@ -382,8 +384,14 @@ static void follow_events(struct dp_watch *w, uint64_t t_mono)
 {
 	bool on = w->logging && !w->stopped_at;
 
+	if (!w->logging)
+		w->dirty_before = false;
+	else if (w->stopped_at)
+		w->dirty_before = true;
 	if (w->events)
-		dp_events_logging(w->events, on, w->stopped_at ? w->base_ns + w->stopped_at : t_mono);
+		dp_events_logging(w->events, on,
+				  !w->harvest || !(w->dirty_before || (w->vm.manual_protect & INITIALLY_SET)),
+				  w->stopped_at ? w->base_ns + w->stopped_at : t_mono);
 }
 
 /* A guest that was in KVM_RUN a moment ago may be on its way back: one that is paced by its VMM is hardly ever seen inside. */
@@ -420,7 +428,7 @@ static int start_over(struct dp_watch *w, uint64_t t_mono, struct dp_kvm *k)
 	w->kvm = *k;
 	dp_info("the VM's memory layout or vCPUs changed: starting over");
 	if (w->logging && w->events)
-		dp_events_logging(w->events, false, t_mono);
+		dp_events_logging(w->events, false, false, t_mono);
 	dp_watch_source_close(w);
 	err = dp_watch_source_open(w, msg, sizeof(msg));
 	if (err)

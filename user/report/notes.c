@@ -22,6 +22,7 @@ const char *dp_note_name(enum dp_note_kind k)
 		"lost-events",
 		"zero-pages-unknown",
 		"coarse-times",
+		"few-starts",
 	};
 
 	return name[k];

@@ -211,6 +211,14 @@ static void caution(struct dp_buf *b, const struct dp_report *r, const struct dp
 			"Note: KVM marks writes %s late here, %s at once: below that the curve's band is wide.",
 			dp_fmt_time(a, sizeof(a), n->value), dp_fmt_count(c, sizeof(c), n->value2));
 		break;
+	case DP_NOTE_FEW_STARTS:
+		dp_text_wrap(
+			b, 2,
+			"Note: the log is re-armed piece by piece: of %s syncs, %s left all pages armed at about one "
+			"time, from which marks can be counted. What the bitmaps show (--source harvest) rests on "
+			"every sync.",
+			dp_fmt_count(c, sizeof(c), n->value2), dp_fmt_count(a, sizeof(a), n->value));
+		break;
 	default:
 		break;
 	}

@@ -3,7 +3,8 @@
 # shellcheck shell=dash disable=SC2034 # lib.sh reads some
 # The test VMM in each mode, watched through every hook that this kernel has, all at once.
 # /etc/dp.conf: MODES (words MODE[@CPU][+VARIANT]), P (pages), RUN_S, SYNC_MS, SETTLE_S, VMM_ARGS and, for a variant,
-# VMM_ARGS_VARIANT behind them; PLAIN: variants that are watched only through what dirtyprof takes by itself; REFUSED: sources
+# VMM_ARGS_VARIANT behind them and PROF_ARGS_VARIANT for dirtyprof; PLAIN: variants that are watched once, through what dirtyprof
+# takes by itself or as PROF_ARGS_VARIANT says; FREE: variants whose guest does not stop for syncs; REFUSED: sources
 # that are asked for as well, to be refused
 # shellcheck source=/dev/null
 . /lib.sh
@@ -26,29 +27,32 @@ vmm_ready()
 	grep -q '"ready"' "$C/vmm" || dead "$VMM"
 }
 
-is_plain()
+# is_in WORD WORDS
+is_in()
 {
-	case " $PLAIN " in *" $1 "*) ;; *) false ;; esac
+	case " $2 " in *" $1 "*) ;; *) false ;; esac
 }
 
 run_mode()
 {
-	word=${CASE%+*} variant=${CASE#*+} more=''
+	word=${CASE%+*} variant=${CASE#*+} more='' args='' lock=--lockstep
 	mode=${word%@*} cpu=${word#*@}
 	C=/tmp/case PROFS='' t0=$(uptime_s)
 	rm -rf $C
 	mkdir -p $C
-	[ "$variant" = "$CASE" ] || eval "more=\$VMM_ARGS_$variant"
+	[ "$variant" = "$CASE" ] || eval "more=\$VMM_ARGS_$variant args=\$PROF_ARGS_$variant"
+	is_in "$variant" "$FREE" && lock=''
 	[ "$cpu" = "$word" ] && cpu='' || cpu="--cpu $cpu"
 	# shellcheck disable=SC2086 # several words
-	dpvmm --log "$mode" $cpu --pattern "rounds:$P" --lockstep --seconds "$RUN_S" --sync-ms "$SYNC_MS" \
+	dpvmm --log "$mode" $cpu --pattern "rounds:$P" $lock --seconds "$RUN_S" --sync-ms "$SYNC_MS" \
 		--wait-file $C/go --wait-seconds 200 $VMM_ARGS $more >$C/vmm 2>$C/vmm.err &
 	VMM=$!
 	wait_for 30 vmm_ready
 	if alive $VMM; then
-		start_prof auto $VMM
+		# shellcheck disable=SC2086 # several words
+		start_prof auto $VMM $args
 		n=0
-		is_plain "$variant" && n=$ROWS
+		is_in "$variant" "$PLAIN" && n=$ROWS
 		while [ "$n" -lt "$ROWS" ]; do
 			if suits "$(cat /tmp/rows/"$n".what)" "$mode" && [ "$(cat /tmp/rows/"$n".works)" = true ]; then
 				# shellcheck disable=SC2046 # several words
