@@ -87,7 +87,8 @@ def _modes(store, tree, kernel, series):
     append = "mitigations=off" + (" hugepages=70" if series == BACKED_ON else "")
     machine = boot.x86(tree, mem=1024 if series == BACKED_ON else 512, timeout=600)
     return entries.Entry(f"x86-{series}-modes", kernel, series, ARCH, MMU, machine, image, _judge, append,
-                         promises=tuple((m, "taken by itself") for m in MODES), cost=100)
+                         promises=tuple((m, "taken by itself") for m in MODES),
+                         cost=130 if series in CURVED_ON else 100)
 
 
 def _judge_nothing(entry, run):
