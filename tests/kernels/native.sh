@@ -50,8 +50,11 @@ make -s "-j$JOBS" BUILD=/out all dpvmm >&2
 echo "make $?"
 echo "version $(/out/dirtyprof --version)"
 echo "vmm $(/out/tests/dpvmm --help | head -n 1)"
-for t in $UNITS; do
-	make -s BUILD=/out "/out/tests/unit/$t" >&2 && timeout 300 "/out/tests/unit/$t" >"/out/$t.log" 2>&1
-	echo "unit $t $?"
-done
+unit()
+{
+	make -s BUILD=/out "/out/tests/unit/$1" >&2 && timeout 600 "/out/tests/unit/$1" >"/out/$1.log" 2>&1
+	echo "unit $1 $?"
+}
+export -f unit
+printf "%s\n" $UNITS | xargs -P "$JOBS" -I {} bash -c "unit {}"
 '
