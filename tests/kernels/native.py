@@ -30,6 +30,7 @@ SKIPPED = 77
 NO_SHADOW = "the sanitizers find no room for their shadow memory under the emulation"
 # Unit tests that the emulation is no ground for.
 LEFT_OUT = {"test_content": "the emulation has no process_vm_readv",
+            "test_proc": "it becomes another user, and the namespace has but one",
             "test_qmp_fuzz": NO_SHADOW, "test_table": NO_SHADOW}
 
 

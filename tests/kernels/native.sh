@@ -16,7 +16,7 @@ skip()
 }
 
 mount -t tmpfs none "$work" || skip "no tmpfs in a user namespace"
-mkdir "$work/upper" "$work/inner" "$work/edits" "$work/inner-src" "$root"
+mkdir "$work/upper" "$work/inner" "$root"
 mount -t overlay none -o "lowerdir=$tree,upperdir=$work/upper,workdir=$work/inner" "$root" ||
 	skip "no overlayfs in a user namespace (Linux 5.11)"
 for dir in src out proc dev tmp usr/local/bin; do
@@ -27,7 +27,8 @@ ln -s /usr/bin/gcc "$root/usr/local/bin/cc"
 ln -s /usr/bin/mawk "$root/usr/local/bin/awk"
 mount --rbind /proc "$root/proc"
 mount --rbind /dev "$root/dev"
-mount -t overlay none -o "lowerdir=$source,upperdir=$work/edits,workdir=$work/inner-src" "$root/src"
+# A copy: somebody may go on working on it.
+(cd "$source" && tar -c --exclude=./build --exclude='./build-*' --exclude=./.git .) | tar -x --no-same-owner -C "$root/src"
 mount --bind "$out" "$root/out"
 
 # A namespace's own (Linux 6.7), so that nothing of it is seen outside. Else what the machine has registered may do.
