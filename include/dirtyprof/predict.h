@@ -35,6 +35,9 @@ struct dp_link {
 struct dp_plan {
 	double pages;	      /* N: 4K pages of migratable RAM */
 	double zero_pages;    /* N0 of them, sent as zero pages; 0 if unknown */
+	/* where they are: the share of zero pages in each equal part of memory, in the order in which it is sent, 0 to 1;
+	 * scaled to zero_pages; all 0: evenly spread */
+	double zero_at[DP_ZERO_BINS];
 	double wire_page;     /* w: bytes on the wire for a normal page, e.g. 4096 + DP_WIRE_HEADER */
 	double zero_scan_bps; /* bytes/s at which the migration thread finds zero pages; 0 = free of cost */
 	double limit;	      /* L: downtime limit */

@@ -228,6 +228,8 @@ struct dp_report {
 	double limit, fixed, setup, throttle;
 	enum dp_exit_test exit_test;
 	double zero_share; /* NAN unknown */
+	double zero_at[DP_ZERO_BINS]; /* of each equal part of RAM; 0 unknown */
+	double zero_scan_bps;	      /* at which QEMU finds them; 0 unknown */
 	double wire_page;
 	uint32_t assumed; /* DP_ASSUMED_* */
 	uint32_t nnotes;

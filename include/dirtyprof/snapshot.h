@@ -283,6 +283,9 @@ struct dp_snapshot {
 	uint64_t qmp_dirty_sync_count;
 	struct dp_changes changes;
 	double zero_share;	  /* share of RAM pages that are zero, by sampling; < 0 unknown */
+	/* the same of each of DP_ZERO_BINS equal parts of RAM, in the order of guest-physical addresses; 0 unknown */
+	double zero_at[DP_ZERO_BINS];
+	double zero_scan_bps; /* speed at which this host finds its zero pages, bytes/s, measured; 0 unknown */
 	uint64_t vcpu_stopped_ns; /* when the guest last ran, if the VM stopped for good; 0 = runs */
 };
 

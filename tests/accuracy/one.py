@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """One scored migration: measured before it, predicted before and during it, and what happened."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -60,7 +62,7 @@ class Before:
 
     def __init__(self, lab, case, seconds, windows):
         self.lab, self.case, self.seconds, self.windows = lab, case, seconds, windows
-        self.report = self.prof = self.rates = None
+        self.report = self.output = self.prof = self.rates = None
 
     def __call__(self, pair):
         case = self.case
@@ -71,6 +73,7 @@ class Before:
         prof = Prof(self.lab, pair.src.pid, "--start", "--bandwidth", bits, "--downtime-limit", limit,
                     positional=("1", str(self.seconds)))
         self.report = prof.end(timeout=self.seconds + 90)
+        self.output = prof.out
         self.rates = dirty_rates(pair.src.qmp, self.windows)
         self.prof = Prof(self.lab, pair.src.pid, "--bandwidth", bits, "--downtime-limit", limit)
 
@@ -117,7 +120,17 @@ def predictions(case, before, result, syncs):
     return out
 
 
-def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None):
+def keep_outputs(folder, case, before, samples):
+    """All that dirtyprof said, for whoever wants to know why."""
+    if folder:
+        os.makedirs(folder, exist_ok=True)
+        shutil.copy(before.output, os.path.join(folder, f"{case['id']}.before.json"))
+        with open(os.path.join(folder, f"{case['id']}.qemu.json"), "w", encoding="utf-8") as f:
+            json.dump(samples, f)
+        shutil.copy(before.prof.out, os.path.join(folder, f"{case['id']}.during.json"))
+
+
+def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None, keep=None):
     """Runs a case. Returns the raw result; LabError if the laboratory fails."""
     with Lab() as lab:
         rounds, _ = bandwidths(case)
@@ -126,11 +139,13 @@ def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None):
                         auto_converge=case["auto_converge"], timeout=patience)
         if case["max_bandwidth"]:
             how.max_bandwidth = case["max_bandwidth"]
-        pair = Pair(lab, case["guest"], case["ram"], how, ring=case["ring"], smp=case["smp"], qemu=qemu_of(case), image=image)
+        pair = Pair(lab, case["guest"], case["ram"], how, ring=case["ring"], smp=case["smp"], qemu=qemu_of(case), image=image,
+                    pin=not os.environ.get("ACCURACY_NO_PIN"))
         before = Before(lab, case, seconds, windows)
         result = migrate(pair, before)
         report = before.prof.finish(20)
         stop(pair.src.proc)
+        keep_outputs(keep, case, before, result["samples"])
         if not report or not before.report:
             raise LabError(f"dirtyprof gave no report: {before.prof.messages().strip()}")
         syncs = report["migration"].get("syncs", [])
@@ -145,7 +160,8 @@ def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None):
                 "downtime_s": result["downtime_ms"] / 1000 if done else None,
                 "blackout_s": result["blackout_ms"] / 1000 if result["blackout_ms"] else None,
                 "blackout_seen_s": report["migration"].get("downtime_s") if done else None,
-                "waited_s": patience,
+                "waited_s": patience, "setup_s": (result["setup_ms"] or 0) / 1000,
+                "ram": {k: (result["ram"] or {}).get(k) for k in ("transferred", "normal", "duplicate", "dirty-sync-count")},
             },
             "predictions": predictions(case, before, result, syncs), "rates": before.rates,
             "syncs": [{k: s[k] for k in ("round", "at_s", "remaining_bytes", "verdict", "total_s", "downtime_s")} for s in syncs],

@@ -51,7 +51,7 @@ class Migration:
 class Pair:
     """A source that runs and a destination that waits, connected as `how` says."""
 
-    def __init__(self, lab, guest, ram, how, **qemu_options):
+    def __init__(self, lab, guest, ram, how, pin=False, **qemu_options):
         src_ns = dst_ns = None
         if how.transport == "tcp":
             src_ns, dst_ns = lab.link(how.rate)
@@ -66,6 +66,8 @@ class Pair:
         self.how = how
         self.dst = Qemu(lab, guest, ram, name="dst", netns=dst_ns, incoming=True, **qemu_options)
         self.src = Qemu(lab, guest, ram, name="src", netns=src_ns, **qemu_options)
+        for vm in (self.dst, self.src) if pin else ():
+            vm.pin()
         self.started = self.src.wait_running()
 
     def configure(self):

@@ -150,6 +150,19 @@ class Qemu:
             raise LabError(f"{e}; QEMU said: {self.messages()}") from e
         lab.callback(self.qmp.close)
 
+    def pin(self):
+        """Gives the vCPUs the first core and everything else the others, as on a host that has cores enough: without it what
+        a migration takes would be taken from the guest. Threads that QEMU starts later stay off the vCPUs' core."""
+        cores = sorted(os.sched_getaffinity(0))
+        if len(cores) < 2:
+            return
+        vcpus = {c["thread-id"] for c in self.qmp.execute("query-cpus-fast")}
+        for tid in map(int, os.listdir(f"/proc/{self.pid}/task")):
+            try:
+                os.sched_setaffinity(tid, cores[:1] if tid in vcpus else cores[1:])
+            except ProcessLookupError:
+                pass
+
     def messages(self):
         """What QEMU printed."""
         with open(self.log, encoding="utf-8", errors="replace") as f:

@@ -35,6 +35,12 @@ static bool bandwidth_missing(struct dp_est e)
 
 int dp_plan_check(const struct dp_link *l, const struct dp_plan *p)
 {
+	uint32_t i;
+
+	for (i = 0; i < DP_ZERO_BINS; i++) {
+		if (!in_range(p->zero_at[i], 0, 1))
+			return -EINVAL;
+	}
 	if (!in_range(p->pages, 0, MAX_PAGES) || !in_range(p->zero_pages, 0, p->pages) ||
 	    !in_range(p->wire_page, 1, 1e9) || !in_range(p->zero_scan_bps, 0, 1e18))
 		return -EINVAL;

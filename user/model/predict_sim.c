@@ -40,7 +40,8 @@ struct sim {
 	uint32_t chunk;
 	double entered;	   /* when the current chunk was entered */
 	uint32_t passes;   /* through all of memory */
-	double zero_share; /* of pages not yet sent */
+	double before[DP_SEGMENTS];   /* pages before each segment */
+	double zeros[DP_ZERO_BINS + 1]; /* zero pages before each bin; of pages not yet sent */
 };
 
 static double segment_u(const struct sim *s, uint32_t g, double t)
@@ -130,11 +131,43 @@ static double pending(const struct sim *s)
 	return sum;
 }
 
-/* Seconds to get a page of segment g out at bandwidth b. */
-static double page_cost(const struct sim *s, uint32_t g, double b)
+static double bin_pages(const struct sim *s)
+{
+	return s->env->total / DP_ZERO_BINS;
+}
+
+/* Zero pages among the first `pages` of memory. */
+static double zeros_before(const struct sim *s, double pages)
+{
+	double at = bin_pages(s) > 0.0 ? fmin(DP_ZERO_BINS, fmax(0.0, pages) / bin_pages(s)) : 0.0;
+	uint32_t i = at < DP_ZERO_BINS ? (uint32_t)at : DP_ZERO_BINS - 1;
+
+	return s->zeros[i] + (s->zeros[i + 1] - s->zeros[i]) * (at - i);
+}
+
+static void lay_zeros(struct sim *s)
 {
 	const struct dp_plan *p = s->in->plan;
-	double z = s->first[g] ? s->zero_share : 0.0, cost;
+	double sum = 0.0;
+	uint32_t i;
+
+	for (i = 0; i < DP_ZERO_BINS; i++)
+		sum += p->zero_at[i];
+	s->zeros[0] = 0.0;
+	for (i = 0; i < DP_ZERO_BINS; i++)
+		s->zeros[i + 1] = s->zeros[i] +
+				  p->zero_pages * (sum > 0.0 ? p->zero_at[i] / sum : 1.0 / DP_ZERO_BINS);
+	for (i = 0, sum = 0.0; i < s->env->n; i++) {
+		s->before[i] = sum;
+		sum += s->env->pages[i];
+	}
+}
+
+/* Seconds to get a page of segment g out at bandwidth b; z: the share of zero pages among them. */
+static double page_cost(const struct sim *s, double z, double b)
+{
+	const struct dp_plan *p = s->in->plan;
+	double cost;
 
 	cost = ((1.0 - z) * p->wire_page + z * DP_WIRE_ZERO) / b;
 	/* Zero pages are read through while the wire waits. */
@@ -182,19 +215,44 @@ static void pass(struct sim *s, double part, double dt)
 	s->part_weight += part;
 }
 
+/* The share of zero pages in the rest of a segment, of which `done` was passed. */
+static double zeros_ahead(const struct sim *s, uint32_t g, double done)
+{
+	double from = s->before[g] + done * s->env->pages[g], to = s->before[g] + s->env->pages[g];
+
+	return s->first[g] && to > from ? (zeros_before(s, to) - zeros_before(s, from)) / (to - from) : 0.0;
+}
+
+/* The same of what can be sent next at one cost: pages up to the next bin's start, *n if that is less. */
+static double zeros_next(const struct sim *s, double *n)
+{
+	double from = s->before[s->cur] + s->done * s->env->pages[s->cur], end;
+
+	if (!s->first[s->cur] || s->zeros[DP_ZERO_BINS] <= 0.0)
+		return 0.0;
+	end = (floor(from / bin_pages(s) + 1e-9) + 1.0) * bin_pages(s);
+	/* the last bits of a bin are no step of their own */
+	if (end - from < *n * (1.0 - 1e-9))
+		*n = end - from;
+	return *n > 0.0 ? fmin(1.0, (zeros_before(s, from + *n) - zeros_before(s, from)) / *n) : 0.0;
+}
+
 /* Sends until `pages` are sent, `seconds` have passed or nothing is left. Returns the pages sent. */
 static double send(struct sim *s, double pages, double seconds)
 {
 	double sent = 0.0;
 	uint32_t hops;
 
-	for (hops = 0; hops < 2 * DP_SEGMENTS + 2; hops++) {
-		double ahead = s->pend[s->cur], cost = page_cost(s, s->cur, s->in->b), n = ahead, dt;
-		bool whole;
+	for (hops = 0; hops < 2 * DP_SEGMENTS + 2 + DP_ZERO_BINS; hops++) {
+		double ahead = s->pend[s->cur], n = fmin(ahead, pages - sent), cost, dt;
+		bool whole, enough;
 
-		n = fmin(n, pages - sent);
-		if (cost > 0.0)
-			n = fmin(n, seconds / cost);
+		cost = page_cost(s, zeros_next(s, &n), s->in->b);
+		enough = n >= pages - sent;
+		if (cost > 0.0 && n > seconds / cost) {
+			n = seconds / cost;
+			enough = true;
+		}
 		whole = n >= ahead;
 		dt = n * cost;
 		if (n > 0.0) {
@@ -207,13 +265,33 @@ static double send(struct sim *s, double pages, double seconds)
 			s->now += dt;
 			seconds -= dt;
 		}
-		if (!whole)
+		if (!whole && (enough || n <= 0.0))
 			break;
+		if (!whole)
+			continue;
 		leave_segment(s);
 		if (sent >= pages || pending(s) <= 0.0)
 			break;
 	}
 	return sent;
+}
+
+/* Pages of the first pass that are still to be sent, where so many bytes are. */
+static double first_left(const struct sim *s, double bytes)
+{
+	const struct dp_plan *p = s->in->plan;
+	double n = s->env->total, lo = 0.0, hi = n, all = s->zeros[DP_ZERO_BINS];
+	uint32_t i;
+
+	for (i = 0; i < 60; i++) {
+		double mid = (lo + hi) / 2, zeros = all - zeros_before(s, n - mid);
+
+		if ((mid - zeros) * p->wire_page + zeros * DP_WIRE_ZERO < bytes)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return hi;
 }
 
 /* Of the round that a running migration is in: what was sent since its sync, and what is still to come. */
@@ -224,8 +302,7 @@ static void resume(struct sim *s)
 	double n = s->env->total, left, start, window = HUGE_VAL, lo = 0.0, hi = 0x1p24, at;
 	uint32_t g, i;
 
-	left = first ? (1.0 - s->zero_share) * p->wire_page + s->zero_share * DP_WIRE_ZERO : p->wire_page;
-	left = fmin(n, p->remaining / left);
+	left = first ? first_left(s, p->remaining) : fmin(n, p->remaining / p->wire_page);
 	start = first ? n : fmin(n, left + p->since_sync * s->in->b / p->wire_page);
 	for (i = 0; !first && i < 60; i++) {
 		window = (lo + hi) / 2;
@@ -263,7 +340,7 @@ static double stop_time(const struct sim *s)
 	uint32_t g;
 
 	for (g = 0; g < s->env->n; g++)
-		sum += s->pend[g] * page_cost(s, g, s->in->bs);
+		sum += s->pend[g] * page_cost(s, zeros_ahead(s, g, g == s->cur ? s->done : 0.0), s->in->bs);
 	return sum + s->in->plan->fixed;
 }
 
@@ -297,7 +374,7 @@ void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 	uint32_t mark = 0, g;
 	bool test = !p->running;
 
-	s.zero_share = in->env->total > 0.0 ? p->zero_pages / in->env->total : 0.0;
+	lay_zeros(&s);
 	for (g = 0; g < in->env->n; g++)
 		s.first[g] = true;
 	if (p->running)

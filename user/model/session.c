@@ -50,6 +50,7 @@ struct dp_session *dp_session_new(const struct dp_session_opts *o)
 		return NULL;
 	}
 	s->r.zero_share = NAN;
+	s->r.zero_scan_bps = s->o.zero_scan_bps;
 	s->r.bpf_seconds = NAN;
 	s->mig.m.total = s->mig.m.downtime = s->mig.m.remaining = NAN;
 	s->mig.m.before_total = s->mig.m.before_downtime = dp_est_nan();
@@ -132,6 +133,20 @@ static void add_self(struct dp_session *s, const struct dp_self *self)
 	r->user_seconds = s->user_ns * NS;
 }
 
+static void take_zeros(struct dp_session *s, const struct dp_snapshot *snap)
+{
+	struct dp_report *r = &s->r;
+	uint32_t i;
+
+	if (snap->zero_share < 0)
+		return;
+	r->zero_share = fmin(1, snap->zero_share);
+	for (i = 0; i < DP_ZERO_BINS; i++)
+		r->zero_at[i] = fmin(1, fmax(0, snap->zero_at[i]));
+	if (snap->zero_scan_bps > 0)
+		r->zero_scan_bps = snap->zero_scan_bps;
+}
+
 static void add_counts(struct dp_session *s, const struct dp_snapshot *snap)
 {
 	struct dp_report *r = &s->r;
@@ -159,8 +174,7 @@ static void add_counts(struct dp_session *s, const struct dp_snapshot *snap)
 	r->ever_logged |= snap->logging || snap->logged_ns;
 	s->changes = snap->changes;
 	s->change_read += (double)snap->changes.read_bytes;
-	if (snap->zero_share >= 0)
-		r->zero_share = fmin(1, snap->zero_share);
+	take_zeros(s, snap);
 	if (snap->wire.active) {
 		s->wire_seen = true;
 		s->wire_tcp = snap->wire.tcp;

@@ -58,8 +58,9 @@ static void plan_ahead(const struct dp_session *s, struct dp_plan *p)
 	memset(p, 0, sizeof(*p));
 	p->pages = (double)s->ram_pages;
 	p->zero_pages = isnan(r->zero_share) ? 0 : r->zero_share * p->pages;
+	memcpy(p->zero_at, r->zero_at, sizeof(p->zero_at));
 	p->wire_page = r->wire_page;
-	p->zero_scan_bps = s->o.zero_scan_bps;
+	p->zero_scan_bps = r->zero_scan_bps;
 	p->limit = r->limit;
 	p->fixed = r->fixed;
 	p->setup = r->setup;
@@ -100,7 +101,7 @@ static void fill_terms(struct dp_session *s)
 	r->assumed |= s->o.fixed > 0 ? 0 : DP_ASSUMED_FIXED;
 	r->assumed |= s->o.setup > 0 || s->mig.m.outcome == DP_MIG_RUNNING ? 0 : DP_ASSUMED_SETUP;
 	r->assumed |= known ? 0 : DP_ASSUMED_EXIT;
-	r->assumed |= s->o.zero_scan_bps > 0 ? 0 : DP_ASSUMED_SCAN;
+	r->assumed |= r->zero_scan_bps > 0 ? 0 : DP_ASSUMED_SCAN;
 	/* measured in the rounds, where something else than the path may have been the limit */
 	if (r->speeds.switchover_from == DP_SPEED_GOODPUT || r->speeds.switchover_from == DP_SPEED_CAP ||
 	    r->speeds.switchover_from == DP_SPEED_QMP)

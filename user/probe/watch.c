@@ -135,7 +135,7 @@ int dp_watch_open(const struct dp_watch_opts *o, struct dp_watch **out, char *ms
 	w->o = *o;
 	w->stats_fd = -1;
 	w->proc.pidfd = w->proc.dirfd = -1;
-	w->zero_share = -1;
+	w->zero.share = -1;
 	w->iv.ages.size = sizeof(struct dp_ages);
 	w->iv.exposures.size = sizeof(struct dp_exposure);
 	w->iv.windows.size = sizeof(struct dp_window);
@@ -237,7 +237,7 @@ static void sample_zero(struct dp_watch *w)
 		if (w->vm.slots[i].ram && !w->vm.slots[i].as_id)
 			r[n++] = (struct dp_range){ w->vm.slots[i].hva, w->vm.slots[i].npages * page };
 	if (n)
-		w->zero_share = dp_zero_share(w->o.pid, r, n, w->base_ns + w->seq);
+		dp_zero_sample(w->o.pid, r, n, w->base_ns + w->seq, &w->zero);
 	free(r);
 }
 
@@ -337,7 +337,11 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 	s->nsyncs = (uint32_t)w->iv.syncs.n;
 	s->gaps = w->iv.gaps;
 	s->gaps.collected = w->collected;
-	s->zero_share = w->zero_share;
+	s->zero_share = w->zero.share;
+	if (w->zero.share >= 0) {
+		memcpy(s->zero_at, w->zero.at, sizeof(s->zero_at));
+		s->zero_scan_bps = dp_zero_speed(w->zero.unmapped);
+	}
 	if (w->wire) {
 		dp_wire_take(w->wire, w->logging, w->base_ns, dp_watch_took_log, w, &w->wire_now);
 		dp_wire_forget(w->wire, w->logging, dp_mono_ns());

@@ -11,6 +11,7 @@
 #include "model/bitlog.h"
 #include "model/layout.h"
 #include "model/pageset.h"
+#include "vm/zero.h"
 
 #define POLL_NS	    50000000ull	     /* slots and logging are looked at this often */
 #define BACKING_NS  30000000000ull   /* smaps walks page tables: seldom */
@@ -85,7 +86,7 @@ struct dp_watch {
 	uint32_t log_tids[16];		/* threads that took or re-armed the log */
 	uint32_t nlog_tids, next_log_tid;
 	struct dp_wire wire_now;
-	double zero_share;
+	struct dp_zero zero;
 	struct dp_watch_change *change; /* NULL: contents are not compared */
 	/* own cost */
 	int stats_fd;

@@ -17,6 +17,7 @@ void dp_json_basis(struct dp_jw in, const struct dp_basis *b)
 		return;
 	dp_jw_num(w, "ram_pages", b->plan.pages);
 	dp_jw_num(w, "zero_pages", b->plan.zero_pages);
+	dp_jw_nums(w, "zero_at", b->plan.zero_at, DP_ZERO_BINS, 1);
 	dp_jw_num(w, "wire_page_bytes", b->plan.wire_page);
 	dp_jw_num(w, "zero_scan_bytes_per_s", b->plan.zero_scan_bps > 0 ? b->plan.zero_scan_bps : NAN);
 	dp_jw_num(w, "limit_s", b->plan.limit);

@@ -192,6 +192,7 @@ static void basis(struct reader *r, struct json_object *o, struct dp_basis *b)
 	struct json_object *known = member(r, o, "known", json_type_boolean), *part;
 	struct dp_plan *p = &b->plan;
 	double scan;
+	uint32_t i;
 
 	b->path = b->cap = b->switchover = b->exit_bps = NAN;
 	b->known = known && json_object_get_boolean(known);
@@ -199,6 +200,10 @@ static void basis(struct reader *r, struct json_object *o, struct dp_basis *b)
 		return;
 	p->pages = number(r, o, "ram_pages", false, 1, 0x1p52);
 	p->zero_pages = number(r, o, "zero_pages", false, 0, p->pages);
+	if (numbers(r, o, "zero_at", p->zero_at, DP_ZERO_BINS) != DP_ZERO_BINS)
+		complain(r, "\"zero_at\" does not have %d items", DP_ZERO_BINS);
+	for (i = 0; i < DP_ZERO_BINS; i++)
+		p->zero_at[i] = fmin(1, p->zero_at[i]);
 	p->wire_page = number(r, o, "wire_page_bytes", false, 1, 1e9);
 	scan = number(r, o, "zero_scan_bytes_per_s", true, 1, 1e18);
 	p->zero_scan_bps = isnan(scan) ? 0 : scan;
