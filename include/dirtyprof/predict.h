@@ -33,8 +33,8 @@ struct dp_link {
 };
 
 struct dp_plan {
-	double pages;	      /* N: 4K pages of migratable RAM */
-	double zero_pages;    /* N0 of them, sent as zero pages; 0 if unknown */
+	double pages;	   /* N: 4K pages of migratable RAM */
+	double zero_pages; /* N0 of them, sent as zero pages; 0 if unknown */
 	/* where they are: the share of zero pages in each equal part of memory, in the order in which it is sent, 0 to 1;
 	 * scaled to zero_pages; all 0: evenly spread */
 	double zero_at[DP_ZERO_BINS];
@@ -43,6 +43,7 @@ struct dp_plan {
 	double limit;	      /* L: downtime limit */
 	double fixed;	      /* F: fixed part of the downtime */
 	double setup;	      /* time before the first round */
+	double queue; /* Q: bytes that the migration's sockets hold when the wire is the limit; 0 unknown */
 	enum dp_exit_test exit_test;
 	double clear_pages; /* pages a CLEAR re-arms at a time, just before they are sent (2^18, with
 	                                manual protect); 0 = all at the sync (GET clears; dirty ring) */
@@ -69,7 +70,10 @@ struct dp_prediction {
 	                                With a saturated U this is t* B/Bs + F, t* = U(t*) w / B; less where U still
 	                                rises, as a sync comes in the middle of a pass (docs/model.md) */
 	struct dp_est total; /* start (or now minus elapsed) to end; HUGE_VAL where it never ends */
-	struct dp_est downtime; /* that the migration then has; HUGE_VAL where never */
+	struct dp_est downtime; /* that the migration then has, as QEMU counts it; HUGE_VAL where never */
+	/* how long the guest then stands still: QEMU's downtime ends when its last bytes are in the socket, and the
+	 * destination starts when it has read them, up to Q / Bs later. HUGE_VAL where never */
+	struct dp_est blackout;
 	struct dp_est
 		least_limit; /* smallest downtime limit that converges; at least 1 ms, QEMU's resolution */
 	struct dp_est least_bandwidth; /* smallest B (Bs scaled along if equal) that converges at the limit;

@@ -45,7 +45,8 @@ int dp_plan_check(const struct dp_link *l, const struct dp_plan *p)
 	    !in_range(p->wire_page, 1, 1e9) || !in_range(p->zero_scan_bps, 0, 1e18))
 		return -EINVAL;
 	if (!in_range(p->limit, 0, 1e9) || !in_range(p->fixed, 0, 1e9) || !in_range(p->setup, 0, 1e9) ||
-	    !in_range(p->clear_pages, 0, MAX_PAGES) || !in_range(p->throttle, 0, 0.9999))
+	    !in_range(p->queue, 0, 1e12) || !in_range(p->clear_pages, 0, MAX_PAGES) ||
+	    !in_range(p->throttle, 0, 0.9999))
 		return -EINVAL;
 	if ((unsigned int)p->exit_test > DP_EXIT_10_1 || !in_range(l->exit_bps, 0, 1e18))
 		return -EINVAL;
@@ -112,7 +113,7 @@ static struct dp_est over(double bytes, struct dp_est bps, double fixed)
 
 struct grid {
 	uint32_t n, converged;
-	double total[NGRID], downtime[NGRID], rounds[NGRID], redirty[NGRID];
+	double total[NGRID], downtime[NGRID], blackout[NGRID], rounds[NGRID], redirty[NGRID];
 };
 
 static double redirty_of(const struct dp_sim_in *in)
@@ -135,6 +136,7 @@ static void run_grid(const struct dp_link *link, struct dp_sim_in *in, bool link
 			dp_sim_run(in, &out);
 			g->total[g->n] = out.total;
 			g->downtime[g->n] = out.downtime;
+			g->blackout[g->n] = out.blackout;
 			g->rounds[g->n] = out.converges ? out.nrounds : HUGE_VAL;
 			g->redirty[g->n] = redirty_of(in);
 			g->converged += out.converges;
@@ -156,6 +158,7 @@ static void run_middle(const struct dp_link *link, struct dp_sim_in *in, struct 
 	out->redirty = spread(g->redirty, g->n, redirty_of(in));
 	out->total = spread(g->total, g->n, mid.total);
 	out->downtime = spread(g->downtime, g->n, mid.downtime);
+	out->blackout = spread(g->blackout, g->n, mid.blackout);
 	out->rounds = spread(g->rounds, g->n, mid.converges ? mid.nrounds : HUGE_VAL);
 }
 

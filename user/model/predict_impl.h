@@ -49,17 +49,42 @@ struct dp_sim_in {
 	const struct dp_env *env;
 	const double *u;    /* one of env->u */
 	double b, bs, exit; /* bytes/s: rounds, switchover, in QEMU's exit test */
+	double late;	    /* 0 to 1: how late QEMU's looks at the threshold come, of the latest they can */
 	const struct dp_plan *plan;
 };
 
 struct dp_sim_out {
 	bool converges;
-	double total, downtime;	 /* HUGE_VAL where it does not */
-	uint32_t nrounds;	 /* syncs that ended a round; may exceed DP_MAX_ROUNDS */
-	struct dp_round *rounds; /* NULL, or room for DP_MAX_ROUNDS: the first ones */
+	double total, downtime, blackout; /* HUGE_VAL where it does not */
+	uint32_t nrounds;		  /* syncs that ended a round; may exceed DP_MAX_ROUNDS */
+	struct dp_round *rounds;	  /* NULL, or room for DP_MAX_ROUNDS: the first ones */
 };
 
 void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out);
+
+/* What pages go through on their way out. */
+struct dp_sender {
+	const struct dp_plan *plan;
+	double b;    /* bytes/s that leave the sockets */
+	double room; /* bytes that the sockets take at once */
+	bool capped; /* the wire is not the limit, so that the sockets are as good as empty, and not to be filled */
+	double bin;			/* pages in one of DP_ZERO_BINS parts of memory */
+	double zeros[DP_ZERO_BINS + 1]; /* zero pages before each of them */
+};
+
+void dp_sender_start(struct dp_sender *tx, const struct dp_plan *p, double b, double bs);
+/* The share of zero pages between two places in memory, in pages; the end of the part that `page` lies in. */
+double dp_zeros_share(const struct dp_sender *tx, double from, double to);
+double dp_zeros_bin_end(const struct dp_sender *tx, double page);
+/* Of a page, where a share z of pages is zero: bytes on the wire; seconds that finding the zero ones takes. */
+double dp_sender_bytes(const struct dp_sender *tx, double z);
+double dp_sender_scan(const struct dp_sender *tx, double z);
+/* Seconds until n such pages are in the sockets; pages that are, after so long; what n pages in dt leave behind. */
+double dp_sender_time(const struct dp_sender *tx, double n, double z);
+double dp_sender_pages(const struct dp_sender *tx, double seconds, double z);
+void dp_sender_sent(struct dp_sender *tx, double n, double z, double dt);
+/* Seconds until the last bytes are in the sockets, and (*all) until they have left them, at bs. */
+double dp_sender_stop(const struct dp_sender *tx, double bytes, double scan, double bs, double *all);
 
 /* Bandwidth and exit bandwidth at a quantile. */
 void dp_link_at(const struct dp_link *link, double zb, struct dp_sim_in *in);

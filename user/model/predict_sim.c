@@ -11,7 +11,13 @@
 
 #include "model/predict_impl.h"
 
-#define STEP	   0.05 /* seconds of sending between two looks at the threshold (QEMU's MAX_WAIT) */
+#define STEP   0.05 /* seconds of sending between two looks at the threshold (QEMU's MAX_WAIT) */
+#define WINDOW 0.1  /* seconds over which QEMU measures its bandwidth (BUFFER_DELAY) */
+/*
+ * A writer that waits for room in its socket is woken when a third of it is free (sk_stream_write_space), so that a look
+ * comes up to so much later than STEP.
+ */
+#define WAKE_SHARE (1.0 / 3)
 #define MAX_SYNCS  4000u
 #define STEP_SYNCS 128u /* after so many syncs the step doubles: a long pass needs no finer look */
 #define MAX_TIME   1e8
@@ -38,10 +44,10 @@ struct sim {
 	struct rec part;	    /* sums over that share, weighted by it */
 	double part_weight, behind; /* behind: pending in that share */
 	uint32_t chunk;
-	double entered;	   /* when the current chunk was entered */
-	uint32_t passes;   /* through all of memory */
-	double before[DP_SEGMENTS];   /* pages before each segment */
-	double zeros[DP_ZERO_BINS + 1]; /* zero pages before each bin; of pages not yet sent */
+	double entered;		    /* when the current chunk was entered */
+	uint32_t passes;	    /* through all of memory */
+	double before[DP_SEGMENTS]; /* pages before each segment */
+	struct dp_sender tx;
 };
 
 static double segment_u(const struct sim *s, uint32_t g, double t)
@@ -131,51 +137,6 @@ static double pending(const struct sim *s)
 	return sum;
 }
 
-static double bin_pages(const struct sim *s)
-{
-	return s->env->total / DP_ZERO_BINS;
-}
-
-/* Zero pages among the first `pages` of memory. */
-static double zeros_before(const struct sim *s, double pages)
-{
-	double at = bin_pages(s) > 0.0 ? fmin(DP_ZERO_BINS, fmax(0.0, pages) / bin_pages(s)) : 0.0;
-	uint32_t i = at < DP_ZERO_BINS ? (uint32_t)at : DP_ZERO_BINS - 1;
-
-	return s->zeros[i] + (s->zeros[i + 1] - s->zeros[i]) * (at - i);
-}
-
-static void lay_zeros(struct sim *s)
-{
-	const struct dp_plan *p = s->in->plan;
-	double sum = 0.0;
-	uint32_t i;
-
-	for (i = 0; i < DP_ZERO_BINS; i++)
-		sum += p->zero_at[i];
-	s->zeros[0] = 0.0;
-	for (i = 0; i < DP_ZERO_BINS; i++)
-		s->zeros[i + 1] = s->zeros[i] +
-				  p->zero_pages * (sum > 0.0 ? p->zero_at[i] / sum : 1.0 / DP_ZERO_BINS);
-	for (i = 0, sum = 0.0; i < s->env->n; i++) {
-		s->before[i] = sum;
-		sum += s->env->pages[i];
-	}
-}
-
-/* Seconds to get a page of segment g out at bandwidth b; z: the share of zero pages among them. */
-static double page_cost(const struct sim *s, double z, double b)
-{
-	const struct dp_plan *p = s->in->plan;
-	double cost;
-
-	cost = ((1.0 - z) * p->wire_page + z * DP_WIRE_ZERO) / b;
-	/* Zero pages are read through while the wire waits. */
-	if (p->zero_scan_bps > 0.0)
-		cost += z * DP_WIRE_UNIT / p->zero_scan_bps;
-	return cost;
-}
-
 static void leave_segment(struct sim *s)
 {
 	uint32_t g = s->cur;
@@ -215,12 +176,12 @@ static void pass(struct sim *s, double part, double dt)
 	s->part_weight += part;
 }
 
-/* The share of zero pages in the rest of a segment, of which `done` was passed. */
+/* The share of zero pages in the rest of a segment, of which `done` was passed; only pages not yet sent are zero. */
 static double zeros_ahead(const struct sim *s, uint32_t g, double done)
 {
 	double from = s->before[g] + done * s->env->pages[g], to = s->before[g] + s->env->pages[g];
 
-	return s->first[g] && to > from ? (zeros_before(s, to) - zeros_before(s, from)) / (to - from) : 0.0;
+	return s->first[g] ? dp_zeros_share(&s->tx, from, to) : 0.0;
 }
 
 /* The same of what can be sent next at one cost: pages up to the next bin's start, *n if that is less. */
@@ -228,13 +189,13 @@ static double zeros_next(const struct sim *s, double *n)
 {
 	double from = s->before[s->cur] + s->done * s->env->pages[s->cur], end;
 
-	if (!s->first[s->cur] || s->zeros[DP_ZERO_BINS] <= 0.0)
+	if (!s->first[s->cur] || s->in->plan->zero_pages <= 0.0)
 		return 0.0;
-	end = (floor(from / bin_pages(s) + 1e-9) + 1.0) * bin_pages(s);
+	end = dp_zeros_bin_end(&s->tx, from);
 	/* the last bits of a bin are no step of their own */
 	if (end - from < *n * (1.0 - 1e-9))
 		*n = end - from;
-	return *n > 0.0 ? fmin(1.0, (zeros_before(s, from + *n) - zeros_before(s, from)) / *n) : 0.0;
+	return dp_zeros_share(&s->tx, from, from + *n);
 }
 
 /* Sends until `pages` are sent, `seconds` have passed or nothing is left. Returns the pages sent. */
@@ -244,17 +205,16 @@ static double send(struct sim *s, double pages, double seconds)
 	uint32_t hops;
 
 	for (hops = 0; hops < 2 * DP_SEGMENTS + 2 + DP_ZERO_BINS; hops++) {
-		double ahead = s->pend[s->cur], n = fmin(ahead, pages - sent), cost, dt;
+		double ahead = s->pend[s->cur], n = fmin(ahead, pages - sent), dt, z, most;
 		bool whole, enough;
 
-		cost = page_cost(s, zeros_next(s, &n), s->in->b);
-		enough = n >= pages - sent;
-		if (cost > 0.0 && n > seconds / cost) {
-			n = seconds / cost;
-			enough = true;
-		}
+		z = zeros_next(s, &n);
+		most = dp_sender_pages(&s->tx, seconds, z);
+		enough = n >= pages - sent || n > most;
+		n = fmin(n, most);
 		whole = n >= ahead;
-		dt = n * cost;
+		dt = dp_sender_time(&s->tx, n, z);
+		dp_sender_sent(&s->tx, n, z, dt);
 		if (n > 0.0) {
 			double part = whole ? 1.0 - s->done : (1.0 - s->done) * n / ahead;
 
@@ -280,11 +240,11 @@ static double send(struct sim *s, double pages, double seconds)
 static double first_left(const struct sim *s, double bytes)
 {
 	const struct dp_plan *p = s->in->plan;
-	double n = s->env->total, lo = 0.0, hi = n, all = s->zeros[DP_ZERO_BINS];
+	double n = s->env->total, lo = 0.0, hi = n;
 	uint32_t i;
 
 	for (i = 0; i < 60; i++) {
-		double mid = (lo + hi) / 2, zeros = all - zeros_before(s, n - mid);
+		double mid = (lo + hi) / 2, zeros = mid * dp_zeros_share(&s->tx, n - mid, n);
 
 		if ((mid - zeros) * p->wire_page + zeros * DP_WIRE_ZERO < bytes)
 			lo = mid;
@@ -333,15 +293,25 @@ static void resume(struct sim *s)
 	s->entered = s->last_sync;
 }
 
-/* Down for this long if the guest stopped now, F included. */
-static double stop_time(const struct sim *s)
+/*
+ * Down for this long if the guest stopped now, F included: by QEMU, who is done when all is in the sockets, and until the
+ * destination has it all.
+ */
+static double stop_time(const struct sim *s, double *blackout)
 {
-	double sum = s->behind * s->in->plan->wire_page / s->in->bs;
+	struct dp_sender tx = s->tx;
+	double bytes = s->behind * s->in->plan->wire_page, scan = 0.0, down;
 	uint32_t g;
 
-	for (g = 0; g < s->env->n; g++)
-		sum += s->pend[g] * page_cost(s, zeros_ahead(s, g, g == s->cur ? s->done : 0.0), s->in->bs);
-	return sum + s->in->plan->fixed;
+	for (g = 0; g < s->env->n; g++) {
+		double z = zeros_ahead(s, g, g == s->cur ? s->done : 0.0);
+
+		bytes += s->pend[g] * dp_sender_bytes(&tx, z);
+		scan += s->pend[g] * dp_sender_scan(&tx, z);
+	}
+	down = dp_sender_stop(&tx, bytes, scan, s->in->bs, blackout);
+	*blackout += s->in->plan->fixed;
+	return down + s->in->plan->fixed;
 }
 
 static bool may_stop(const struct sim *s, double threshold)
@@ -350,53 +320,93 @@ static bool may_stop(const struct sim *s, double threshold)
 
 	if (bytes < 0.5 * DP_WIRE_UNIT)
 		return true;
-	return s->in->plan->exit_test == DP_EXIT_10_1 ? bytes <= threshold : bytes < threshold;
+	/* equal but for rounding is equal */
+	return s->in->plan->exit_test == DP_EXIT_10_1 ? bytes <= threshold * (1.0 + 1e-12)
+						      : bytes < threshold * (1.0 - 1e-12);
 }
 
-/* One round: sends until what is left is under the threshold at one of QEMU's looks, then syncs. */
-static void do_round(struct sim *s, double threshold, double step, struct dp_round *r)
+/*
+ * One round: sends until what is left is under the threshold at one of QEMU's looks, then syncs. first: the threshold
+ * after QEMU's first measurement, where that differs; 0 else.
+ */
+static void do_round(struct sim *s, double threshold, double first, double step, struct dp_round *r)
 {
-	double before = s->now, all = pending(s), left;
+	double before = s->now, all = pending(s), left, rest;
 
-	r->pages = send(s, fmax(0.0, all - threshold / DP_WIRE_UNIT), HUGE_VAL);
-	r->pages += send(s, HUGE_VAL, (floor((s->now - before) / step) + 1.0) * step - (s->now - before));
+	r->pages = 0.0;
+	if (first > 0.0)
+		r->pages = send(s, HUGE_VAL, WINDOW);
+	rest = all - r->pages - threshold / DP_WIRE_UNIT;
+	if (first <= 0.0 || (all - r->pages) * DP_WIRE_UNIT >= first) {
+		r->pages += send(s, fmax(0.0, rest), HUGE_VAL);
+		r->pages +=
+			send(s, HUGE_VAL, (floor((s->now - before) / step) + 1.0) * step - (s->now - before));
+	}
 	left = fmax(0.0, all - r->pages);
 	do_sync(s);
 	r->seconds = s->now - before;
 	r->dirtied = fmax(0.0, pending(s) - left);
 }
 
+/*
+ * What QEMU takes for its bandwidth first includes what went into empty sockets. 0: nothing, or QEMU has been told what to
+ * reckon with.
+ */
+static double first_threshold(const struct sim *s)
+{
+	const struct dp_sim_in *in = s->in;
+
+	if (in->plan->running || s->tx.room <= 0.0 || in->exit != in->b)
+		return 0.0;
+	return (in->exit + s->tx.room / WINDOW) * in->plan->limit;
+}
+
+static void start(struct sim *s)
+{
+	double sum = 0.0;
+	uint32_t g;
+
+	dp_sender_start(&s->tx, s->in->plan, s->in->b, s->in->bs);
+	for (g = 0; g < s->env->n; g++) {
+		s->first[g] = true;
+		s->before[g] = sum;
+		sum += s->env->pages[g];
+	}
+	if (s->in->plan->running)
+		resume(s);
+	else
+		do_sync(s);
+	s->chunk = s->env->chunk[s->cur];
+}
+
 void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 {
 	const struct dp_plan *p = in->plan;
 	struct sim s = { .in = in, .env = in->env, .k = 1.0 - p->throttle };
-	double threshold = in->exit * p->limit, step = STEP, best = HUGE_VAL, earlier = HUGE_VAL;
-	uint32_t mark = 0, g;
-	bool test = !p->running;
+	double threshold = in->exit * p->limit, first, best = HUGE_VAL, earlier = HUGE_VAL;
+	double step = STEP + in->late * WAKE_SHARE * p->queue / in->b;
+	uint32_t mark = 0;
+	bool test;
 
-	lay_zeros(&s);
-	for (g = 0; g < in->env->n; g++)
-		s.first[g] = true;
-	if (p->running)
-		resume(&s);
-	else
-		do_sync(&s);
-	s.chunk = in->env->chunk[s.cur];
+	start(&s);
+	first = first_threshold(&s);
+	test = !p->running && first <= 0.0;
 	out->converges = false;
-	out->total = out->downtime = HUGE_VAL;
+	out->total = out->downtime = out->blackout = HUGE_VAL;
 	for (out->nrounds = 0; out->nrounds < MAX_SYNCS && s.now < MAX_TIME; out->nrounds++) {
 		struct dp_round r;
 
-		if (test && may_stop(&s, threshold)) {
+		if (test && may_stop(&s, out->nrounds == 1 && s.now <= WINDOW + 1e-9 ? fmax(first, threshold)
+										     : threshold)) {
 			out->converges = true;
-			out->downtime = stop_time(&s);
+			out->downtime = stop_time(&s, &out->blackout);
 			out->total = s.now + out->downtime + (p->running ? p->elapsed : p->setup);
 			return;
 		}
 		test = true;
 		if (out->nrounds && out->nrounds % STEP_SYNCS == 0)
 			step *= 2;
-		do_round(&s, threshold, step, &r);
+		do_round(&s, threshold, out->nrounds ? 0.0 : first, step, &r);
 		if (out->rounds && out->nrounds < DP_MAX_ROUNDS)
 			out->rounds[out->nrounds] = r;
 		best = fmin(best, pending(&s));

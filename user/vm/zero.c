@@ -11,10 +11,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE	   4096u
+#define PAGE	    4096u
 #define SPEED_BYTES (32u << 20) /* more than a core's own caches hold */
-#define PM_PRESENT (1ull << 63)
-#define PM_SWAPPED (1ull << 62)
+#define PM_PRESENT  (1ull << 63)
+#define PM_SWAPPED  (1ull << 62)
 
 /* splitmix64: a well-mixed sequence from a seed. */
 static uint64_t next(uint64_t *s)
@@ -72,10 +72,12 @@ static void share_out(struct dp_zero *out, const unsigned int *zero, const unsig
 		out->at[i] = known[i] ? (double)zero[i] / known[i] : out->share;
 }
 
-void dp_zero_sample(pid_t pid, const struct dp_range *ranges, size_t n, unsigned long long seed, struct dp_zero *out)
+void dp_zero_sample(pid_t pid, const struct dp_range *ranges, size_t n, unsigned long long seed,
+		    struct dp_zero *out)
 {
 	uint64_t total = 0, host_page = (uint64_t)sysconf(_SC_PAGESIZE), rng = seed;
-	unsigned int k, zeros = 0, unmapped = 0, all = 0, zero[DP_ZERO_BINS] = { 0 }, known[DP_ZERO_BINS] = { 0 };
+	unsigned int k, zeros = 0, unmapped = 0, all = 0, zero[DP_ZERO_BINS] = { 0 },
+			known[DP_ZERO_BINS] = { 0 };
 	char path[64];
 	size_t i;
 	int fd;
@@ -120,7 +122,8 @@ static double seconds_now(void)
 /* Seconds a page takes, of memory that was never touched and again of the same once it is there. */
 static bool measure(double *fresh, double *mapped)
 {
-	unsigned char *m = mmap(NULL, SPEED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	unsigned char *m =
+		mmap(NULL, SPEED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	double t[3];
 	unsigned int turn;
 	bool zero = true;

@@ -12,8 +12,8 @@
 #define DP_ZERO_SAMPLES 2048
 
 struct dp_zero {
-	double share;		/* of all pages, 0 to 1, with a standard error of at most 1.1 %; < 0: unknown */
-	double unmapped;	/* of the zero pages, those that no memory backs: a reader takes a fault for each */
+	double share;	 /* of all pages, 0 to 1, with a standard error of at most 1.1 %; < 0: unknown */
+	double unmapped; /* of the zero pages, those that no memory backs: a reader takes a fault for each */
 	double at[DP_ZERO_BINS]; /* the share in each equal part of the ranges, one after the other */
 };
 
@@ -22,7 +22,8 @@ struct dp_zero {
  * is not mapped is not read (that would allocate it) and counts as zero; a swapped one as not zero. share is < 0 if the
  * process cannot be read. seed: any number; the same seed looks at the same places.
  */
-void dp_zero_sample(pid_t pid, const struct dp_range *ranges, size_t n, unsigned long long seed, struct dp_zero *out);
+void dp_zero_sample(pid_t pid, const struct dp_range *ranges, size_t n, unsigned long long seed,
+		    struct dp_zero *out);
 
 /*
  * Bytes a second at which one thread finds that memory is zero, measured on this host with memory of its own: mapped and

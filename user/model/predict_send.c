@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * How long it takes to get pages out: zero pages are where they are, looking for them takes time, and between the
+ * migration and the wire are sockets that hold some of it.
+ */
+#include <math.h>
+
+#include "model/predict_impl.h"
+
+#define CAPPED 0.95 /* under this share of the path's capacity the wire is not the limit */
+
+static double zeros_before(const struct dp_sender *tx, double pages)
+{
+	double at = tx->bin > 0.0 ? fmin(DP_ZERO_BINS, fmax(0.0, pages) / tx->bin) : 0.0;
+	uint32_t i = at < DP_ZERO_BINS ? (uint32_t)at : DP_ZERO_BINS - 1;
+
+	return tx->zeros[i] + (tx->zeros[i + 1] - tx->zeros[i]) * (at - i);
+}
+
+double dp_zeros_share(const struct dp_sender *tx, double from, double to)
+{
+	return to > from ? fmin(1.0, (zeros_before(tx, to) - zeros_before(tx, from)) / (to - from)) : 0.0;
+}
+
+double dp_zeros_bin_end(const struct dp_sender *tx, double page)
+{
+	return (floor(page / tx->bin + 1e-9) + 1.0) * tx->bin;
+}
+
+void dp_sender_start(struct dp_sender *tx, const struct dp_plan *p, double b, double bs)
+{
+	double sum = 0.0;
+	uint32_t i;
+
+	tx->plan = p;
+	tx->b = b;
+	tx->bin = p->pages / DP_ZERO_BINS;
+	/* what does not come as fast as the wire takes it does not queue up */
+	tx->capped = b < CAPPED * bs;
+	tx->room = tx->capped || p->running ? 0.0 : p->queue;
+	for (i = 0; i < DP_ZERO_BINS; i++)
+		sum += p->zero_at[i];
+	tx->zeros[0] = 0.0;
+	for (i = 0; i < DP_ZERO_BINS; i++)
+		tx->zeros[i + 1] =
+			tx->zeros[i] + p->zero_pages * (sum > 0.0 ? p->zero_at[i] / sum : 1.0 / DP_ZERO_BINS);
+}
+
+double dp_sender_bytes(const struct dp_sender *tx, double z)
+{
+	return (1.0 - z) * tx->plan->wire_page + z * DP_WIRE_ZERO;
+}
+
+double dp_sender_scan(const struct dp_sender *tx, double z)
+{
+	return tx->plan->zero_scan_bps > 0.0 ? z * DP_WIRE_UNIT / tx->plan->zero_scan_bps : 0.0;
+}
+
+/*
+ * What waits in the sockets keeps the wire busy while QEMU looks at zero pages; without sockets known to hold anything the
+ * wire waits meanwhile.
+ */
+static double time_for(const struct dp_plan *p, double scan, double wire)
+{
+	return p->queue > 0.0 ? fmax(scan, wire) : scan + fmax(0.0, wire);
+}
+
+double dp_sender_time(const struct dp_sender *tx, double n, double z)
+{
+	return time_for(tx->plan, n * dp_sender_scan(tx, z), (n * dp_sender_bytes(tx, z) - tx->room) / tx->b);
+}
+
+double dp_sender_pages(const struct dp_sender *tx, double seconds, double z)
+{
+	double byte = dp_sender_bytes(tx, z) / tx->b, scan = dp_sender_scan(tx, z), n;
+
+	if (tx->plan->queue <= 0.0)
+		return seconds / (byte + scan);
+	n = (seconds + tx->room / tx->b) / byte;
+	return scan > 0.0 ? fmin(n, seconds / scan) : n;
+}
+
+void dp_sender_sent(struct dp_sender *tx, double n, double z, double dt)
+{
+	double room = tx->room + dt * tx->b - n * dp_sender_bytes(tx, z);
+
+	tx->room = tx->capped ? 0.0 : fmin(tx->plan->queue, fmax(0.0, room));
+}
+
+double dp_sender_stop(const struct dp_sender *tx, double bytes, double scan, double bs, double *all)
+{
+	double queue = tx->plan->queue, room = tx->capped ? queue : tx->room;
+	double taken = fmax(0.0, time_for(tx->plan, scan, (bytes - room) / bs));
+
+	*all = fmax(taken, (bytes + queue - room) / bs);
+	return taken;
+}
