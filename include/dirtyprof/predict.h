@@ -11,7 +11,8 @@
 #define DP_WIRE_HEADER	       8.0  /* bytes before a normal page (main channel) */
 #define DP_WIRE_HEADER_MULTIFD 10.5 /* multifd packet header, a page's share */
 #define DP_WIRE_ZERO	       9.0  /* a zero page: header and flag byte */
-#define DP_MAX_ROUNDS	       512  /* rounds kept for showing; a simulation may have more */
+#define DP_NOMINAL	       0.02 /* a path of a given bandwidth gives that, more or less by this share (10 to 90 %) */
+#define DP_MAX_ROUNDS	       512 /* rounds kept for showing; a simulation may have more */
 
 enum dp_verdict { DP_UNKNOWN, DP_CONVERGES, DP_BORDERLINE, DP_NEVER };
 
@@ -85,6 +86,12 @@ struct dp_prediction {
 	struct dp_round round[DP_MAX_ROUNDS];
 	double settle_window; /* borderline: the window, in seconds, whose measurement would settle it; 0 none */
 };
+
+/* The bandwidth of a path that was not measured: what somebody says that it has. */
+static inline struct dp_est dp_nominal(double bps)
+{
+	return (struct dp_est){ bps * (1 - DP_NOMINAL), bps, bps * (1 + DP_NOMINAL) };
+}
 
 /*
  * Fills *out. Bytes a second from megabits and the like are the caller's business. 0, or -EINVAL (a field out of its range or

@@ -90,7 +90,7 @@ struct dp_sync_report {
 	double remaining; /* bytes after it; NAN unknown */
 	/* predicted at this sync; NAN where unknown */
 	enum dp_verdict verdict;
-	struct dp_est stop_now, redirty, total, downtime;
+	struct dp_est stop_now, redirty, total, downtime, blackout;
 	double rounds; /* the whole migration's, rounds already seen included */
 };
 
@@ -113,10 +113,13 @@ struct dp_migration {
 	double total,
 		downtime; /* what happened; NAN while running. Without QMP downtime is from the guest's last
 	                                   instruction here to the last byte sent: a lower bound */
+	/* what the log does not show: of the downtime, what was not RAM (s), and what the sockets held while the wire was
+	 * the limit (bytes); NAN where it could not be told */
+	double fixed_seen, queue_seen;
 	/* predicted before it began; before_known false: nothing was known then */
 	bool before_known;
 	enum dp_verdict before_verdict;
-	struct dp_est before_total, before_downtime;
+	struct dp_est before_total, before_downtime, before_blackout;
 	double before_rounds;
 	uint32_t nsyncs;	/* kept in syncs[] */
 	uint32_t dropped_syncs; /* earlier ones that are not */
@@ -226,8 +229,10 @@ struct dp_report {
 	bool predicted; /* false: pred holds nothing but the verdict "unknown" */
 	struct dp_prediction pred;
 	double limit, fixed, setup, throttle;
+	double queue;	  /* bytes; 0 unknown */
+	uint32_t learned; /* migrations that fixed and queue were learnt from */
 	enum dp_exit_test exit_test;
-	double zero_share; /* NAN unknown */
+	double zero_share;	      /* NAN unknown */
 	double zero_at[DP_ZERO_BINS]; /* of each equal part of RAM; 0 unknown */
 	double zero_scan_bps;	      /* at which QEMU finds them; 0 unknown */
 	double wire_page;

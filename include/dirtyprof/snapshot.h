@@ -282,7 +282,7 @@ struct dp_snapshot {
 	uint64_t qmp_downtime_ms, qmp_expected_ms, qmp_total_ms;
 	uint64_t qmp_dirty_sync_count;
 	struct dp_changes changes;
-	double zero_share;	  /* share of RAM pages that are zero, by sampling; < 0 unknown */
+	double zero_share; /* share of RAM pages that are zero, by sampling; < 0 unknown */
 	/* the same of each of DP_ZERO_BINS equal parts of RAM, in the order of guest-physical addresses; 0 unknown */
 	double zero_at[DP_ZERO_BINS];
 	double zero_scan_bps; /* speed at which this host finds its zero pages, bytes/s, measured; 0 unknown */

@@ -12,7 +12,7 @@ _dirtyprof()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]:-} w
 	local options='-p --pid --bandwidth --switchover-bandwidth --downtime-limit --fixed-downtime --throttle
 		--start --start= --window --qmp --source --compare --compare= --no-compare --no-peek --btf --hook
-		--no-cap --json --prometheus -v --verbose -h --help --version'
+		--no-cap --learned --no-learned --json --prometheus -v --verbose -h --help --version'
 	COMPREPLY=()
 
 	# bash splits an option and its value at the =
@@ -51,7 +51,7 @@ _dirtyprof()
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -X '!*.prom' -- "$cur"; compgen -d -- "$cur")
 		return ;;
-	--qmp | --start | --btf)
+	--qmp | --start | --btf | --learned)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;

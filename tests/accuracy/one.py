@@ -54,7 +54,7 @@ def dirty_rates(qmp, windows):
 
 def brief(prediction):
     """What is scored of a prediction record of dirtyprof."""
-    return {k: prediction[k] for k in ("verdict", "total_s", "downtime_s", "rounds") if k in prediction}
+    return {k: prediction[k] for k in ("verdict", "total_s", "downtime_s", "blackout_s", "rounds") if k in prediction}
 
 
 class Before:
@@ -110,7 +110,7 @@ def predictions(case, before, result, syncs):
     own = [s for s in syncs if s["by_migration"] and s["round"] and s["verdict"] != "unknown"]
     if own:
         at = own[len(own) // 2]
-        out["dirtyprof"]["middle"] = {k: at[k] for k in ("verdict", "total_s", "downtime_s", "rounds")}
+        out["dirtyprof"]["middle"] = {k: at[k] for k in ("verdict", "total_s", "downtime_s", "blackout_s", "rounds")}
     info = [s for s in result["samples"] if s.get("remaining") and s.get("dirty_sync_count", 0) > 1]
     if info:
         last = info[-1]["dirty_sync_count"]

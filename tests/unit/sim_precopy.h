@@ -17,6 +17,8 @@ struct sim_copy {
 	bool to_clear[SIM_PAGES]; /* by chunk: a CLEAR is due before its next page is sent */
 	uint32_t pending, pos, syncs;
 	double now, last_sync;
+	double level, drained; /* bytes in the sockets, as of when */
+	double given;	       /* bytes that QEMU has given to them */
 	struct sim_guest *guest;
 	double throttle;
 };
@@ -24,7 +26,8 @@ struct sim_copy {
 struct sim_result {
 	bool converged;
 	double total, downtime;
-	uint32_t syncs; /* after the first */
+	double blackout; /* until the sockets are empty */
+	uint32_t syncs;	 /* after the first */
 };
 
 static inline void copy_guest_until(struct sim_copy *s, double now)
@@ -61,12 +64,46 @@ static inline void copy_sync(struct sim_copy *s, const struct dp_plan *plan)
 	s->syncs++;
 }
 
-/* Seconds to get page i out. Zero pages are spread evenly; only a page's first copy is one. */
+/* Only a page's first copy is zero. Zero pages are spread evenly, or fill whole parts of memory. */
+static inline bool copy_zero(const struct sim_copy *s, const struct dp_plan *plan, uint32_t i)
+{
+	uint32_t part;
+
+	for (part = 0; part < DP_ZERO_BINS; part++) {
+		if (plan->zero_at[part] > 0.0)
+			return !s->sent[i] && plan->zero_at[(uint64_t)i * DP_ZERO_BINS / SIM_PAGES] > 0.0;
+	}
+	return !s->sent[i] && fmod((double)i * plan->zero_pages, SIM_PAGES) < plan->zero_pages;
+}
+
+/* Seconds to get page i out. */
 static inline double copy_cost(const struct sim_copy *s, const struct dp_plan *plan, uint32_t i, double b)
 {
-	if (!s->sent[i] && fmod((double)i * plan->zero_pages, SIM_PAGES) < plan->zero_pages)
+	if (copy_zero(s, plan, i))
 		return DP_WIRE_ZERO / b + (plan->zero_scan_bps > 0.0 ? 4096 / plan->zero_scan_bps : 0.0);
 	return plan->wire_page / b;
+}
+
+static inline void copy_drain(struct sim_copy *s, double b)
+{
+	s->level = fmax(0.0, s->level - (s->now - s->drained) * b);
+	s->drained = s->now;
+}
+
+/* Page i goes into sockets of `queue` bytes that empty themselves at b. */
+static inline void copy_into_sockets(struct sim_copy *s, const struct dp_plan *plan, uint32_t i, double b)
+{
+	bool zero = copy_zero(s, plan, i);
+	double bytes = zero ? DP_WIRE_ZERO : plan->wire_page;
+
+	if (zero && plan->zero_scan_bps > 0.0)
+		s->now += 4096 / plan->zero_scan_bps;
+	copy_drain(s, b);
+	if (s->level + bytes > plan->queue)
+		s->now += (s->level + bytes - plan->queue) / b;
+	copy_drain(s, b);
+	s->level += bytes;
+	s->given += bytes;
 }
 
 /* Sends the next dirty page. */
@@ -85,30 +122,63 @@ static inline void copy_page(struct sim_copy *s, const struct dp_plan *plan, dou
 		}
 		s->to_clear[i / clear] = false;
 	}
-	s->now += copy_cost(s, plan, i, b);
+	if (plan->queue > 0.0)
+		copy_into_sockets(s, plan, i, b);
+	else
+		s->now += copy_cost(s, plan, i, b);
 	s->sent[i] = true;
 	s->qemu[i] = false;
 	s->pending--;
+}
+
+/* The guest stands still. */
+static inline void copy_rest(struct sim_copy *s, const struct dp_plan *plan, double bs, struct sim_result *r)
+{
+	double from = s->now;
+	uint32_t i;
+
+	r->converged = true;
+	for (i = 0; i < SIM_PAGES; i++) {
+		if (!s->qemu[i])
+			continue;
+		if (plan->queue > 0.0)
+			copy_into_sockets(s, plan, i, bs);
+		else
+			s->now += copy_cost(s, plan, i, bs);
+	}
+	r->downtime = s->now - from + plan->fixed;
+	r->blackout = r->downtime + s->level / bs;
+	r->total = plan->setup + from + r->downtime;
+	r->syncs = s->syncs;
+}
+
+/* QEMU's bandwidth is what it gave to its sockets in the last 100 ms or more; with none known to hold anything, exit_bps. */
+static inline double copy_threshold(const struct sim_copy *s, const struct dp_plan *plan, double exit_bps,
+				    double *from, double *given, double threshold)
+{
+	if (plan->queue <= 0.0)
+		return exit_bps * plan->limit;
+	if (s->now - *from < 0.1)
+		return threshold;
+	threshold = (s->given - *given) / (s->now - *from) * plan->limit;
+	*from = s->now;
+	*given = s->given;
+	return threshold;
 }
 
 /* Gives up after `patience` seconds. */
 static inline void copy_run(struct sim_copy *s, const struct dp_plan *plan, double b, double bs,
 			    double exit_bps, double patience, struct sim_result *r)
 {
-	double threshold = exit_bps * plan->limit, until;
-	uint32_t i;
+	double threshold = 0.0, until, from = s->now, given = s->given;
 
 	*r = (struct sim_result){ .total = HUGE_VAL, .downtime = HUGE_VAL };
 	while (s->now < patience) {
+		threshold = copy_threshold(s, plan, exit_bps, &from, &given, threshold);
 		if (s->pending * 4096.0 < threshold) {
 			copy_sync(s, plan);
 			if (s->pending * 4096.0 < threshold) {
-				r->converged = true;
-				r->downtime = plan->fixed;
-				for (i = 0; i < SIM_PAGES; i++)
-					r->downtime += s->qemu[i] ? copy_cost(s, plan, i, bs) : 0.0;
-				r->total = plan->setup + s->now + r->downtime;
-				r->syncs = s->syncs;
+				copy_rest(s, plan, bs, r);
 				return;
 			}
 		}

@@ -77,15 +77,22 @@ static struct sim_result truth(const struct guest_case *k, const struct dp_plan 
 
 static const struct plan_case {
 	const char *name;
-	double b, bs, exit, limit, clear, zero, throttle;
+	double b, bs, exit, limit, clear, zero, throttle, queue;
+	bool tail; /* the zero pages are the last ones */
 } plans[] = {
-	{ "40 MB/s, 0.3 s", 40 * MB, 40 * MB, 0, 0.3, 16384, 0, 0 },
-	{ "100 MB/s, 0.3 s, cleared at the sync", 100 * MB, 100 * MB, 0, 0.3, 0, 0, 0 },
-	{ "60 MB/s capped, 0.5 s", 60 * MB, 400 * MB, 0, 0.5, 16384, 0, 0 },
-	{ "60 MB/s capped, 0.3 s, exit by the path", 60 * MB, 400 * MB, 400 * MB, 0.3, 16384, 0, 0 },
-	{ "30 MB/s, 1 s, zeros", 30 * MB, 30 * MB, 0, 1.0, 65536, 20000, 0 },
-	{ "20 MB/s, 0.5 s, throttled", 20 * MB, 20 * MB, 0, 0.5, 16384, 0, 0.6 },
-	{ "400 MB/s, 0.1 s, small chunks", 400 * MB, 400 * MB, 0, 0.1, 2048, 0, 0 },
+	{ "40 MB/s, 0.3 s", 40 * MB, 40 * MB, 0, 0.3, 16384, 0, 0, 0, false },
+	{ "100 MB/s, 0.3 s, cleared at the sync", 100 * MB, 100 * MB, 0, 0.3, 0, 0, 0, 0, false },
+	{ "60 MB/s capped, 0.5 s", 60 * MB, 400 * MB, 0, 0.5, 16384, 0, 0, 0, false },
+	{ "60 MB/s capped, 0.3 s, exit by the path", 60 * MB, 400 * MB, 400 * MB, 0.3, 16384, 0, 0, 0,
+	  false },
+	{ "30 MB/s, 1 s, zeros", 30 * MB, 30 * MB, 0, 1.0, 65536, 20000, 0, 0, false },
+	{ "20 MB/s, 0.5 s, throttled", 20 * MB, 20 * MB, 0, 0.5, 16384, 0, 0.6, 0, false },
+	{ "400 MB/s, 0.1 s, small chunks", 400 * MB, 400 * MB, 0, 0.1, 2048, 0, 0, 0, false },
+	{ "40 MB/s, 0.3 s, sockets of 3 MB", 40 * MB, 40 * MB, 0, 0.3, 16384, 0, 0, 3 * MB, false },
+	{ "40 MB/s, 0.3 s, 30 % of zeros at the end", 40 * MB, 40 * MB, 0, 0.3, 16384, 0.3, 0, 0, true },
+	{ "40 MB/s, 0.3 s, sockets, zeros at the end", 40 * MB, 40 * MB, 0, 0.3, 16384, 0.3, 0, 3 * MB,
+	  true },
+	{ "40 MB/s, 4 s, sockets of 12 MB", 40 * MB, 40 * MB, 0, 4, 16384, 0, 0, 12 * MB, false },
 };
 #define NPLANS (sizeof(plans) / sizeof(plans[0]))
 
@@ -106,7 +113,17 @@ static void make_plan(const struct plan_case *k, struct dp_plan *plan, struct dp
 		.zero_pages = k->zero,
 		.zero_scan_bps = k->zero > 0 ? 2e9 : 0,
 		.throttle = k->throttle,
+		.queue = k->queue,
 	};
+	if (k->tail) {
+		uint32_t i, from = (uint32_t)((1 - k->zero) * DP_ZERO_BINS);
+
+		plan->zero_pages = 0;
+		for (i = from; i < DP_ZERO_BINS; i++) {
+			plan->zero_at[i] = 1;
+			plan->zero_pages += SIM_PAGES / DP_ZERO_BINS;
+		}
+	}
 	*link = (struct dp_link){ .rounds = sure(k->b), .switchover = sure(k->bs), .exit_bps = k->exit };
 }
 
@@ -147,6 +164,8 @@ static void against_pages(const struct dp_curve *c, const struct guest_case *g, 
 		quantum = 0.0125 * k->b / k->bs;
 		agree("total", g->name, k->name, p.total, r.total, p.rounds.mid > 8 ? 0.10 : 0.03, 0.01);
 		agree("downtime", g->name, k->name, p.downtime, r.downtime, 0.04, quantum);
+		if (k->queue > 0)
+			agree("blackout", g->name, k->name, p.blackout, r.blackout, 0.04, quantum);
 	}
 	if (!p.mid_converges) {
 		/* The floor: what a migration at the least limit has, and no less is to be had. */

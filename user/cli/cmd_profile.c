@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* dirtyprof -p PID: measure, predict, report. */
 #include <errno.h>
+#include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +93,12 @@ void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s)
 	s->limit = (double)p->o.limit_ns / 1e9;
 	/* 0 means "assumed" there: a given 0 is a nanosecond. */
 	s->fixed = p->o.fixed_given ? (double)(p->o.fixed_ns ? p->o.fixed_ns : 1) / 1e9 : 0;
+	if (p->learned.n) {
+		s->queue = p->learned.queue;
+		s->learned = p->o.fixed_given ? 0 : p->learned.n;
+		if (!p->o.fixed_given)
+			s->fixed = fmax(1e-9, p->learned.fixed);
+	}
 	s->throttle = p->o.throttle;
 	s->interval = (double)p->o.interval_ns / 1e9;
 	s->hook = dp_watch_hook(p->watch);
@@ -104,6 +111,27 @@ void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s)
 	s->multifd = p->params.multifd;
 	if (!s->limit)
 		s->limit = (double)p->params.downtime_limit_ms / 1e3;
+}
+
+static const char *learned_file(const struct profile *p)
+{
+	if (p->o.no_learned)
+		return NULL;
+	if (p->o.learned)
+		return p->o.learned;
+	return access(DP_LEARNED_DIR, F_OK) ? NULL : DP_LEARNED_FILE;
+}
+
+static void learn(struct profile *p)
+{
+	const char *path = learned_file(p);
+	int err = path ? dp_learned_load(path, dp_watch_vm(p->watch)->qemu_version,
+					 p->params_known && p->params.multifd, &p->learned)
+		       : 0;
+
+	if (err)
+		dp_warn("cannot learn from %s: %s", path,
+			err == -EBADMSG ? "it is not a file of dirtyprof's" : strerror(-err));
 }
 
 static int header(struct profile *p)
@@ -192,6 +220,16 @@ static int turn(struct profile *p)
 	return p->migration_done ? 0 : 1;
 }
 
+/* What the migration showed, for the next ones. That it cannot be kept is no failure of this run. */
+static void remember(struct profile *p, const struct dp_report *r)
+{
+	const char *path = learned_file(p);
+	int err = path ? dp_learned_add(path, r) : 0;
+
+	if (err)
+		dp_warn("cannot add what this migration took to %s: %s", path, strerror(-err));
+}
+
 static int final(struct profile *p)
 {
 	struct dp_snapshot *s = dp_watch_finish(p->watch);
@@ -218,6 +256,7 @@ static int final(struct profile *p)
 		p->status = dp_report_exit_status(r);
 	}
 	p->migration_done |= r->mig.outcome == DP_MIG_DONE;
+	remember(p, r);
 	return err ?: write_prom(p, r, true);
 }
 
@@ -269,6 +308,7 @@ static int set_up(struct profile *p)
 	err = dp_profile_qmp_open(p);
 	if (err)
 		return err;
+	learn(p);
 	dp_profile_session_opts(p, &so);
 	p->session = dp_session_new(&so);
 	if (!p->session) {

@@ -34,6 +34,8 @@ void dp_usage(void)
 	      "  --switchover-bandwidth BW the path once the guest is stopped, if that differs\n"
 	      "  --downtime-limit TIME     QEMU's downtime-limit (300ms)\n"
 	      "  --fixed-downtime TIME     the part of the downtime that is not RAM\n"
+	      "  --learned FILE            what past migrations took that is not RAM: read, and\n"
+	      "                            added to when one ends; --no-learned: neither\n"
 	      "  --throttle PCT            predict with the vCPUs throttled by PCT\n"
 	      "  --no-cap                  predict: as if max-bandwidth were lifted\n"
 	      "\n"

@@ -30,6 +30,8 @@ enum {
 	OPT_HOOK,
 	OPT_BTF,
 	OPT_NO_CAP,
+	OPT_LEARNED,
+	OPT_NO_LEARNED,
 	OPT_VERSION,
 };
 
@@ -52,6 +54,8 @@ static const struct option longopts[] = {
 	{ "btf", required_argument, NULL, OPT_BTF },
 	{ "hook", required_argument, NULL, OPT_HOOK },
 	{ "no-cap", no_argument, NULL, OPT_NO_CAP },
+	{ "learned", required_argument, NULL, OPT_LEARNED },
+	{ "no-learned", no_argument, NULL, OPT_NO_LEARNED },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -229,6 +233,12 @@ static int one(struct dp_opts *o, int c)
 	case OPT_FIXED:
 		o->fixed_given = true;
 		return duration("--fixed-downtime", optarg, &o->fixed_ns);
+	case OPT_LEARNED:
+		o->learned = optarg;
+		return 0;
+	case OPT_NO_LEARNED:
+		o->no_learned = true;
+		return 0;
 	case OPT_THROTTLE:
 		return throttle(optarg, &o->throttle);
 	case OPT_SOURCE:
@@ -346,7 +356,7 @@ int dp_opts_parse(struct dp_opts *o, int argc, char **argv)
 static bool asks_to_measure(const struct dp_opts *o)
 {
 	return o->start || o->qmp || o->window_ns || o->source || o->no_peek || o->compare ||
-	       o->switchover > 0 || o->fixed_given || o->throttle > 0;
+	       o->switchover > 0 || o->fixed_given || o->learned || o->throttle > 0;
 }
 
 int dp_opts_parse_predict(struct dp_opts *o, int argc, char **argv)

@@ -21,6 +21,8 @@ struct dp_opts {
 	double bandwidth, switchover; /* bytes/s, 0 = not given */
 	uint64_t limit_ns, fixed_ns;  /* 0 = not given */
 	bool fixed_given;
+	const char *learned; /* file; NULL = DP_LEARNED_FILE where its folder exists */
+	bool no_learned;
 	enum dp_compare compare;
 	double compare_bps; /* bytes/s, 0 = not given */
 	double throttle;

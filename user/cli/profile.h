@@ -5,6 +5,7 @@
 
 #include "dirtyprof/report.h"
 #include "dirtyprof/session.h"
+#include "cli/learned.h"
 #include "cli/opts.h"
 #include "probe/watch.h"
 #include "qmp/qmp.h"
@@ -17,6 +18,7 @@ struct profile {
 	struct dp_qmp *qmp;
 	struct dp_start *start;
 	enum dp_start_state start_state;
+	struct dp_learned learned;
 	struct dp_qmp_params params;
 	bool params_known;
 	struct dp_buf buf, prom;

@@ -229,7 +229,7 @@ static struct dp_est path_for_rounds(const struct dp_session *s, struct dp_speed
 	}
 	if (s->o.bandwidth > 0) {
 		out->rounds_from = DP_SPEED_OPTION;
-		return est_of(s->o.bandwidth);
+		return dp_nominal(s->o.bandwidth);
 	}
 	return dp_est_nan();
 }
@@ -270,7 +270,7 @@ void dp_bw_speeds(const struct dp_session *s, struct dp_speeds *out)
 	measure(s, out);
 	choose(s, out);
 	if (s->o.switchover_bandwidth > 0) {
-		out->switchover = est_of(s->o.switchover_bandwidth);
+		out->switchover = dp_nominal(s->o.switchover_bandwidth);
 		out->switchover_from = DP_SPEED_OPTION;
 	} else if (isnan(out->switchover.mid)) {
 		out->switchover = out->rounds;

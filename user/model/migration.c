@@ -50,19 +50,21 @@ void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap)
 	mt->first_ns = snap->wire.first_ns;
 	mt->m.outcome = DP_MIG_RUNNING;
 	mt->m.start = (double)(mt->first_ns ? mt->first_ns : snap->t0_ns) * NS;
-	mt->m.total = mt->m.downtime = NAN;
+	mt->m.total = mt->m.downtime = mt->m.fixed_seen = mt->m.queue_seen = NAN;
+	mt->unacked = s->total_sent - s->total_acked;
 	mt->m.multifd = snap->wire.channels > 1;
 	mt->last_sync = mt->m.start;
 	mt->rem = all_ram(s);
 	mt->m.remaining = mt->rem;
 	mt->round_bytes = (double)s->ram_pages * dp_mig_wire_page(s);
-	mt->m.before_total = mt->m.before_downtime = dp_est_nan();
+	mt->m.before_total = mt->m.before_downtime = mt->m.before_blackout = dp_est_nan();
 	mt->m.before_rounds = NAN;
 	if (r->predicted) {
 		mt->m.before_known = true;
 		mt->m.before_verdict = r->pred.verdict;
 		mt->m.before_total = r->pred.total;
 		mt->m.before_downtime = r->pred.downtime;
+		mt->m.before_blackout = r->pred.blackout;
 		mt->m.before_rounds = r->pred.nrounds;
 	}
 	dp_bw_reset(&s->bw);
@@ -135,6 +137,29 @@ void dp_mig_keep(struct dp_mig_track *mt, const struct dp_sync_report *rec)
 	m->syncs[m->nsyncs++] = *rec;
 }
 
+/*
+ * The part of the downtime that was not RAM. QEMU syncs for the last time when the guest has stopped, so all that was sent
+ * later is what the downtime was for. Under a cap the last bytes go into empty sockets and take no time that can be told.
+ */
+static void see_fixed(struct dp_session *s)
+{
+	struct dp_mig_track *mt = &s->mig;
+	double bps = s->r.speeds.goodput.bps.mid, ram = mt->sent - mt->last_sync_sent;
+
+	if (mt->m.rounds && !s->r.speeds.capped && bps > 0 && mt->m.downtime >= 0)
+		mt->m.fixed_seen = fmax(1e-4, mt->m.downtime - fmax(0, ram) / bps);
+}
+
+/* What is in the sockets: given to them and not acknowledged yet. The most is what they hold. */
+static void see_queue(struct dp_session *s)
+{
+	struct dp_mig_track *mt = &s->mig;
+	double q = s->total_sent - s->total_acked - mt->unacked;
+
+	if (mt->m.tcp && !s->r.speeds.capped && q > 0)
+		mt->m.queue_seen = fmax(q, isnan(mt->m.queue_seen) ? 0 : mt->m.queue_seen);
+}
+
 static void finish(struct dp_session *s, const struct dp_snapshot *snap, enum dp_outcome outcome)
 {
 	struct dp_mig_track *mt = &s->mig;
@@ -149,16 +174,20 @@ static void finish(struct dp_session *s, const struct dp_snapshot *snap, enum dp
 	mt->m.total = mt->m.elapsed;
 	if (s->stopped_ns)
 		mt->m.downtime = fmax(0, last - (double)s->stopped_ns * NS);
+	see_fixed(s);
 }
 
 /* QEMU's own figures, which may come after the end was seen on the wire. */
-static void take_qmp(struct dp_migration *m, const struct dp_snapshot *snap)
+static void take_qmp(struct dp_session *s, const struct dp_snapshot *snap)
 {
+	struct dp_migration *m = &s->mig.m;
+
 	if (m->outcome != DP_MIG_DONE || m->qmp || !snap->qmp_known || !snap->qmp_done)
 		return;
 	m->qmp = true;
 	m->total = (double)snap->qmp_total_ms / 1e3;
 	m->downtime = (double)snap->qmp_downtime_ms / 1e3;
+	see_fixed(s);
 }
 
 /* Whether it is over, and how. The guest stops before the last bytes are sent, so silence must come with it. */
@@ -198,6 +227,7 @@ void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap)
 		if (snap->wire.active)
 			mt->last = (double)(snap->wire.last_ns ? snap->wire.last_ns : snap->t1_ns) * NS;
 		m->sent = mt->sent;
+		see_queue(s);
 		m->elapsed = fmax(0, (double)snap->t1_ns * NS - m->start);
 		if (snap->qmp_known && snap->qmp_active) {
 			mt->rem = (double)snap->qmp_remaining;
@@ -210,7 +240,7 @@ void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap)
 		m->remaining = left_at(mt, mt->sent);
 	}
 	look_for_end(s, snap);
-	take_qmp(m, snap);
+	take_qmp(s, snap);
 }
 
 const char *dp_outcome_name(enum dp_outcome o)

@@ -13,8 +13,8 @@ static bool in_range(double v, double least, double below)
 
 int dp_session_set_opts(struct dp_session *s, const struct dp_session_opts *o)
 {
-	const double rate[] = { o->bandwidth, o->switchover_bandwidth, o->avail_switchover, o->max_bandwidth,
-				o->zero_scan_bps };
+	const double rate[] = { o->bandwidth,	  o->switchover_bandwidth, o->avail_switchover,
+				o->max_bandwidth, o->zero_scan_bps,	   o->queue };
 	const double time[] = { o->limit, o->fixed, o->setup, o->interval };
 	unsigned int i;
 
@@ -53,7 +53,8 @@ struct dp_session *dp_session_new(const struct dp_session_opts *o)
 	s->r.zero_scan_bps = s->o.zero_scan_bps;
 	s->r.bpf_seconds = NAN;
 	s->mig.m.total = s->mig.m.downtime = s->mig.m.remaining = NAN;
-	s->mig.m.before_total = s->mig.m.before_downtime = dp_est_nan();
+	s->mig.m.before_total = s->mig.m.before_downtime = s->mig.m.before_blackout = dp_est_nan();
+	s->mig.m.fixed_seen = s->mig.m.queue_seen = NAN;
 	s->mig.m.before_rounds = NAN;
 	return s;
 }
@@ -222,7 +223,7 @@ static void add_sync(struct dp_session *s, const struct dp_snapshot *snap, const
 	rec.new_blocks[DP_4K] = sync->new_pages;
 	rec.reported_pages = sync->reported_pages;
 	rec.sent = rec.remaining = rec.rounds = NAN;
-	rec.stop_now = rec.redirty = rec.total = rec.downtime = dp_est_nan();
+	rec.stop_now = rec.redirty = rec.total = rec.downtime = rec.blackout = dp_est_nan();
 	if (ours)
 		dp_mig_sync(s, snap, sync, &rec);
 	if (!sync->initial && (ours || s->mig.m.outcome != DP_MIG_RUNNING))
@@ -234,6 +235,7 @@ static void add_sync(struct dp_session *s, const struct dp_snapshot *snap, const
 		rec.redirty = r->pred.redirty;
 		rec.total = r->pred.total;
 		rec.downtime = r->pred.downtime;
+		rec.blackout = r->pred.blackout;
 		rec.rounds = r->predicted ? s->mig.m.rounds + (double)r->pred.nrounds : NAN;
 	}
 	if (ours)

@@ -38,6 +38,7 @@ struct dp_mig_track {
 	double last_sync, last_sync_sent;
 	double last; /* last send, s; 0 none yet */
 	double sent;
+	double unacked; /* given to sockets before it began and not acknowledged then, bytes */
 	uint32_t syncs; /* seen of this migration */
 };
 

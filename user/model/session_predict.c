@@ -63,6 +63,7 @@ static void plan_ahead(const struct dp_session *s, struct dp_plan *p)
 	p->zero_scan_bps = r->zero_scan_bps;
 	p->limit = r->limit;
 	p->fixed = r->fixed;
+	p->queue = s->mig.m.queue_seen > 0 ? s->mig.m.queue_seen : r->queue;
 	p->setup = r->setup;
 	p->exit_test = r->exit_test;
 	/* With the ring every page is re-armed as its entry is collected; where GET clears, at the sync. */
@@ -93,6 +94,8 @@ static void fill_terms(struct dp_session *s)
 	r->assumed = 0;
 	r->limit = s->o.limit > 0 ? s->o.limit : DP_LIMIT_DEFAULT;
 	r->fixed = s->o.fixed > 0 ? s->o.fixed : DP_FIXED_DEFAULT;
+	r->queue = s->o.queue;
+	r->learned = s->o.learned;
 	r->setup = s->o.setup > 0 ? s->o.setup : DP_SETUP_DEFAULT;
 	r->throttle = s->o.throttle;
 	r->wire_page = dp_mig_wire_page(s);
@@ -114,7 +117,7 @@ static void predict_nothing(struct dp_prediction *p)
 
 	memset(p, 0, sizeof(*p));
 	p->verdict = DP_UNKNOWN;
-	p->stop_now = p->redirty = p->floor = p->total = p->downtime = none;
+	p->stop_now = p->redirty = p->floor = p->total = p->downtime = p->blackout = none;
 	p->least_limit = p->least_bandwidth = p->least_throttle = p->rounds = none;
 }
 

@@ -7,20 +7,13 @@
 
 #include "dirtyprof/report.h"
 
-static struct dp_est sure(double v)
-{
-	return (struct dp_est){ v, v, v };
-}
-
 void dp_basis_link(const struct dp_basis *b, double bandwidth, bool no_cap, struct dp_link *out)
 {
-	double rounds = bandwidth;
-
 	/* NAN compares as false: no cap. QEMU lifts the cap at switchover. */
-	if (!no_cap && b->cap < rounds)
-		rounds = b->cap;
-	out->rounds = sure(rounds);
-	out->switchover = sure(b->switchover > 0 ? b->switchover : bandwidth);
+	out->rounds = dp_nominal(bandwidth);
+	if (!no_cap && b->cap < bandwidth)
+		out->rounds = (struct dp_est){ fmin(out->rounds.lo, b->cap), b->cap, b->cap };
+	out->switchover = dp_nominal(b->switchover > 0 ? b->switchover : bandwidth);
 	out->exit_bps = b->exit_bps > 0 ? b->exit_bps : 0;
 }
 

@@ -130,6 +130,8 @@ static void terms(struct dp_jw in, const struct dp_report *r)
 
 	dp_jw_num(w, "limit_s", r->limit);
 	dp_jw_num(w, "fixed_s", r->fixed);
+	dp_jw_num(w, "queue_bytes", r->queue > 0 ? r->queue : NAN);
+	dp_jw_count(w, "learned_from", r->learned);
 	dp_jw_num(w, "setup_s", r->setup);
 	dp_jw_num(w, "throttle", r->throttle);
 	dp_jw_num(w, "zero_share", r->zero_share);
@@ -153,6 +155,7 @@ void dp_json_prediction(struct dp_jw in, const struct dp_report *r, bool rounds)
 	dp_jw_est(w, "rounds", p->rounds);
 	dp_jw_est(w, "total_s", p->total);
 	dp_jw_est(w, "downtime_s", p->downtime);
+	dp_jw_est(w, "blackout_s", p->blackout);
 	dp_jw_est(w, "least_limit_s", p->least_limit);
 	dp_jw_est(w, "least_bandwidth_bytes_per_s", p->least_bandwidth);
 	dp_jw_est(w, "least_throttle", p->least_throttle);
@@ -194,6 +197,7 @@ void dp_json_sync(struct dp_jw w, const struct dp_sync_report *y)
 	dp_jw_est(w, "redirty_aware_s", y->redirty);
 	dp_jw_est(w, "total_s", y->total);
 	dp_jw_est(w, "downtime_s", y->downtime);
+	dp_jw_est(w, "blackout_s", y->blackout);
 	dp_jw_num(w, "rounds", y->rounds);
 }
 
@@ -205,6 +209,7 @@ static void before(struct dp_jw in, const struct dp_migration *m)
 	dp_jw_str(w, "verdict", dp_verdict_name(m->before_verdict));
 	dp_jw_est(w, "total_s", m->before_total);
 	dp_jw_est(w, "downtime_s", m->before_downtime);
+	dp_jw_est(w, "blackout_s", m->before_blackout);
 	dp_jw_num(w, "rounds", m->before_rounds);
 }
 
@@ -230,6 +235,8 @@ void dp_json_migration(struct dp_jw in, const struct dp_migration *m, bool syncs
 	dp_jw_bool(w, "measured_by_qemu", m->qmp);
 	dp_jw_num(w, "total_s", m->total);
 	dp_jw_num(w, "downtime_s", m->downtime);
+	dp_jw_num(w, "fixed_s", m->fixed_seen);
+	dp_jw_num(w, "queue_bytes", m->queue_seen);
 	before(w, m);
 	if (!syncs)
 		return;

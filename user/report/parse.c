@@ -209,6 +209,7 @@ static void basis(struct reader *r, struct json_object *o, struct dp_basis *b)
 	p->zero_scan_bps = isnan(scan) ? 0 : scan;
 	p->limit = number(r, o, "limit_s", false, 0, 1e9);
 	p->fixed = number(r, o, "fixed_s", false, 0, 1e9);
+	p->queue = number(r, o, "queue_bytes", false, 0, 1e12);
 	p->setup = number(r, o, "setup_s", false, 0, 1e9);
 	p->exit_test = exit_test(r, o);
 	p->clear_pages = number(r, o, "clear_pages", false, 0, 0x1p52);

@@ -198,8 +198,11 @@ static char *fmt_percent(char *buf, size_t size, double v)
 
 static void print_terms(struct dp_buf *b, const struct dp_report *r)
 {
-	char fixed[FMT], setup[FMT], limit[FMT], scan[64] = "", exit_test[64] = "";
+	char fixed[FMT], setup[FMT], limit[FMT], scan[64] = "", exit_test[64] = "", learned[64] = "";
 
+	if (r->learned)
+		snprintf(learned, sizeof(learned), " (learnt from %u migration%s here)", r->learned,
+			 r->learned == 1 ? "" : "s");
 	if (r->assumed & DP_ASSUMED_SCAN)
 		snprintf(scan, sizeof(scan), "; zero pages found at no cost (assumed)");
 	if (r->assumed & DP_ASSUMED_EXIT)
@@ -208,7 +211,7 @@ static void print_terms(struct dp_buf *b, const struct dp_report *r)
 		     dp_fmt_time(limit, sizeof(limit), r->limit),
 		     r->assumed & DP_ASSUMED_LIMIT ? " (assumed)" : "",
 		     dp_fmt_time(fixed, sizeof(fixed), r->fixed),
-		     r->assumed & DP_ASSUMED_FIXED ? " (assumed)" : "",
+		     r->assumed & DP_ASSUMED_FIXED ? " (assumed)" : learned,
 		     dp_fmt_time(setup, sizeof(setup), r->setup),
 		     r->assumed & DP_ASSUMED_SETUP ? " (assumed)" : "", exit_test, scan);
 }
@@ -249,6 +252,8 @@ static void print_prediction(struct dp_buf *b, const struct dp_report *r)
 	dp_text_est(b, "rounds", p->rounds, dp_fmt_count);
 	dp_text_est(b, "total time", p->total, dp_fmt_time);
 	dp_text_est(b, "downtime", p->downtime, dp_fmt_time);
+	if (r->queue > 0)
+		dp_text_est(b, "guest stands still", p->blackout, dp_fmt_time);
 	dp_text_est(b, "least downtime limit", p->least_limit, dp_fmt_time);
 	dp_text_est(b, "least bandwidth", p->least_bandwidth, dp_fmt_bits);
 	dp_text_est(b, "least throttle", p->least_throttle, fmt_percent);
