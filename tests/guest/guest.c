@@ -9,7 +9,7 @@
  * zipf: page 0, and pages 2^k to 2^(k+1) - 1 for each k, get the same number of writes each, at random within: Zipf's law with
  * exponent 1, in steps of an octave. phase: two sets of random writes that take turns of that many seconds, the first one first.
  * fill: makes the first MIB of memory from STATE_GPA on non-zero, before the pattern starts. exit: leaves to user space after
- * N writes (needed with a dirty ring: KVM sees only on the way in that it is full). spin: poll the clock
+ * N writes (needed with a dirty ring: KVM sees only on the way in that it is full, and one that overflows is stuck for good). spin: poll the clock
  * instead of sleeping. Page i of the pattern is at STATE_GPA + i * stride; page 0 is the state page,
  * which is always dirty while the guest runs, and counts as one of the pattern's pages.
  */
@@ -280,19 +280,23 @@ static void run_full_speed(const struct config *c)
 
 static void write_random(const struct config *c, struct set *s, uint32_t n, uint32_t value)
 {
+	uint32_t x = s->rng;
+
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t x = s->rng;
+		uint32_t page;
 
 		x ^= x << 13;
 		x ^= x >> 17;
 		x ^= x << 5;
-		s->rng = x;
-		x = (uint32_t)(((uint64_t)x * s->npages) >> 32);
-		*(volatile uint32_t *)page_addr(c, s->first + x) = value;
+		page = (uint32_t)(((uint64_t)x * s->npages) >> 32);
+		*(volatile uint32_t *)page_addr(c, s->first + page) = value;
 		if (c->exit_every && (i + 1) % c->exit_every == 0)
 			to_user_space();
 	}
+	s->rng = x;
 	STATE->writes += n;
+	if (c->exit_every)
+		to_user_space();
 }
 
 static void write_in_turn(const struct config *c, struct set *s, uint32_t n, uint32_t value)
@@ -338,6 +342,9 @@ static void run_paced(struct config *c)
 			struct set *s = &c->set[k];
 			uint32_t n = take_due(s, passed >> 32 ? 0xffffffffu : (uint32_t)passed, ticks_per_s);
 
+			/* The state page's own writes are pushed too. */
+			if (c->exit_every && k % 4 == 3)
+				to_user_space();
 			/* What falls due while it is the other's turn is left out. */
 			if (!n || (c->phase_s && k != turn))
 				continue;

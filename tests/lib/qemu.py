@@ -15,8 +15,9 @@ STATE_GPA = 0x400000
 STATE_MAGIC = 0x31475044
 STATE_WORDS = 12
 PHASES = ("boot", "fill", "run", "bad parameters")
-# KVM looks only on the way into the guest whether the ring is full, and keeps 64 entries in reserve.
-RING_EXIT_EVERY = 56
+# KVM looks only on the way into the guest whether the ring is full, and keeps 64 entries in reserve; every emulated write is
+# pushed, and between two runs of the pattern's writes the guest writes about 40 times to its own state and stack.
+RING_EXIT_EVERY = 16
 # The firmware that reaches the guest at once, where it is installed; else QEMU's default (some seconds).
 QBOOT = ("/usr/share/qemu/qboot.rom", "/usr/share/qemu-kvm/qboot.rom")
 

@@ -36,7 +36,7 @@ CASES = (
 
 def one(lab, tap, name, how, qemu, when):
     """One migration."""
-    guest = GUEST + (",exit=56" if qemu.get("ring") else "")
+    guest = GUEST + (",exit=16" if qemu.get("ring") else "")
     pair = Pair(lab, guest, 256, Migration(downtime_limit=700, timeout=30, poll=0.02, **how), **qemu)
     started = []
 
