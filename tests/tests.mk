@@ -51,6 +51,22 @@ $(BUILD)/tests/unit/test_granule: tests/unit/test_granule.c $(GRANULE_OBJ) $(PUR
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(GRANULE_OBJ) $(PURE_LIB) $(LDFLAGS) -Wl,--wrap=sysconf -lcmocka -lm
 
+# What past migrations taught.
+LEARNED_OBJ := $(BUILD)/user/cli/learned.o $(BUILD)/user/cli/textfile.o
+
+$(BUILD)/tests/unit/test_learned: tests/unit/test_learned.c $(LEARNED_OBJ)
+	$(call msg,TEST)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(LEARNED_OBJ) $(LDFLAGS) -lcmocka -ljson-c -lm
+
+# Where zero pages are.
+ZERO_OBJ := $(BUILD)/user/vm/zero.o
+
+$(BUILD)/tests/unit/test_zero: tests/unit/test_zero.c $(ZERO_OBJ)
+	$(call msg,TEST)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(ZERO_OBJ) $(LDFLAGS) -lcmocka -lm
+
 # A QMP server that misbehaves as told, for tests of the whole tool.
 $(FAKE_QMP): tests/lib/fake_qmp_main.c tests/lib/fake_qmp.c tests/lib/fake_qmp.h
 	$(call msg,TEST)

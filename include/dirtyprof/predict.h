@@ -33,6 +33,16 @@ struct dp_link {
 	double exit_bps; /* bandwidth QEMU's exit test uses (avail-switchover-bandwidth); 0 = rounds */
 };
 
+/*
+ * QEMU's auto-converge (migration/ram.c, migration_trigger_throttle): after a second or more, at a sync, where the pages
+ * found dirty since are more than `trigger` of the bytes sent since, for the second time: the throttle is `initial`, and
+ * each such time later `increment` more, up to `max`.
+ */
+struct dp_auto_converge {
+	bool on;
+	double trigger, initial, increment, max; /* ratios */
+};
+
 struct dp_plan {
 	double pages;	   /* N: 4K pages of migratable RAM */
 	double zero_pages; /* N0 of them, sent as zero pages; 0 if unknown */
@@ -48,7 +58,10 @@ struct dp_plan {
 	enum dp_exit_test exit_test;
 	double clear_pages; /* pages a CLEAR re-arms at a time, just before they are sent (2^18, with
 	                                manual protect); 0 = all at the sync (GET clears; dirty ring) */
-	double throttle;    /* 0 to < 1: vCPU throttle in force all along */
+	double throttle; /* 0 to < 1: vCPU throttle in force at the start, and all along without auto-converge */
+	struct dp_auto_converge ac;
+	/* share of its time that a vCPU runs, (0, 1]: a throttle takes idle time first; 0 unknown, it never idles */
+	double busy;
 	/* a migration under way: */
 	bool running;
 	double remaining;  /* wire bytes still to send, known at `now` */
@@ -86,6 +99,14 @@ struct dp_prediction {
 	struct dp_round round[DP_MAX_ROUNDS];
 	double settle_window; /* borderline: the window, in seconds, whose measurement would settle it; 0 none */
 };
+
+/* The speed of the guest's time under a throttle: 1 as without one. */
+static inline double dp_guest_speed(const struct dp_plan *p, double throttle)
+{
+	double left = (1.0 - throttle) / (p->busy > 0.0 ? p->busy : 1.0);
+
+	return left < 1.0 ? left : 1.0;
+}
 
 /* The bandwidth of a path that was not measured: what somebody says that it has. */
 static inline struct dp_est dp_nominal(double bps)

@@ -230,6 +230,7 @@ struct dp_report {
 	struct dp_prediction pred;
 	double limit, fixed, setup, throttle;
 	double queue;	  /* bytes; 0 unknown */
+	double busy;	  /* share of its time that a vCPU ran, while it was measured; 0 unknown */
 	uint32_t learned; /* migrations that fixed and queue were learnt from */
 	enum dp_exit_test exit_test;
 	double zero_share;	      /* NAN unknown */

@@ -33,15 +33,17 @@ struct dp_session_opts {
 	double limit;		 /* downtime limit, s; 0 = DP_LIMIT_DEFAULT, assumed */
 	double fixed;		 /* fixed part of the downtime, s; 0 = DP_FIXED_DEFAULT, assumed */
 	double queue; /* what the migration's sockets hold when the wire is the limit, bytes; 0 = unknown */
-	uint32_t learned;	/* past migrations that fixed and queue were learnt from; 0 = none */
-	double setup;		/* before the first round, s; 0 = DP_SETUP_DEFAULT, assumed */
-	double zero_scan_bps;	/* bytes/s at which zero pages are found; 0 = unknown, no cost assumed */
-	double throttle;	/* vCPU throttle to come that was not in force when measuring, 0 to < 1 */
-	bool multifd;		/* also found out from the number of channels */
-	double interval;	/* s between lines; 0 = none */
-	const char *started_by; /* what dirtyprof did to switch logging on: "--start"; "" nothing */
-	const char *hook;	/* "tp_btf kvm_dirty_ring_push" */
-	const char *command;	/* the command line, for the record */
+	uint32_t learned;	    /* past migrations that fixed and queue were learnt from; 0 = none */
+	double setup;		    /* before the first round, s; 0 = DP_SETUP_DEFAULT, assumed */
+	double zero_scan_bps;	    /* bytes/s at which zero pages are found; 0 = unknown, no cost assumed */
+	double throttle;	    /* vCPU throttle to come that was not in force when measuring, 0 to < 1 */
+	struct dp_auto_converge ac; /* QEMU's auto-converge, from QMP */
+	uint32_t channels;	    /* of multifd, from QMP; 0 = unknown */
+	bool multifd;		    /* also found out from the number of channels */
+	double interval;	    /* s between lines; 0 = none */
+	const char *started_by;	    /* what dirtyprof did to switch logging on: "--start"; "" nothing */
+	const char *hook;	    /* "tp_btf kvm_dirty_ring_push" */
+	const char *command;	    /* the command line, for the record */
 };
 
 struct dp_session *dp_session_new(const struct dp_session_opts *o); /* NULL: out of memory */

@@ -286,6 +286,7 @@ struct dp_snapshot {
 	/* the same of each of DP_ZERO_BINS equal parts of RAM, in the order of guest-physical addresses; 0 unknown */
 	double zero_at[DP_ZERO_BINS];
 	double zero_scan_bps; /* speed at which this host finds its zero pages, bytes/s, measured; 0 unknown */
+	double vcpu_busy; /* share of the interval that a vCPU ran, (0, 1], the busier ones counting more; 0 unknown */
 	uint64_t vcpu_stopped_ns; /* when the guest last ran, if the VM stopped for good; 0 = runs */
 };
 

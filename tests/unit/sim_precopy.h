@@ -21,6 +21,11 @@ struct sim_copy {
 	double given;	       /* bytes that QEMU has given to them */
 	struct sim_guest *guest;
 	double throttle;
+	double clock_from,
+		clock_at; /* the guest's clock showed this then, and goes on at the throttled speed */
+	double period_start, period_given;
+	uint32_t period_dirtied, high;
+	uint64_t copies; /* pages sent */
 };
 
 struct sim_result {
@@ -36,11 +41,30 @@ static inline void copy_guest_until(struct sim_copy *s, double now)
 
 	for (;;) {
 		t = sim_next(s->guest);
-		if (t->next > now * (1.0 - s->throttle))
+		if (t->next > s->clock_at + (now - s->clock_from) * (1.0 - s->throttle))
 			return;
 		s->kvm[t->page] = true;
 		sim_advance(s->guest, t);
 	}
+}
+
+/* QEMU's auto-converge, at a sync: see migration_trigger_throttle. */
+static inline void copy_auto_converge(struct sim_copy *s, const struct dp_plan *plan)
+{
+	double sent = ((double)s->copies - s->period_given) * plan->wire_page, up;
+
+	if (!plan->ac.on || s->now <= s->period_start + 1.0)
+		return;
+	if (s->period_dirtied * 4096.0 > sent * plan->ac.trigger && ++s->high >= 2) {
+		s->high = 0;
+		up = s->throttle > 0.0 ? s->throttle + plan->ac.increment : plan->ac.initial;
+		s->clock_at += (s->now - s->clock_from) * (1.0 - s->throttle);
+		s->clock_from = s->now;
+		s->throttle = fmin(up, plan->ac.max);
+	}
+	s->period_start = s->now;
+	s->period_given = (double)s->copies;
+	s->period_dirtied = 0;
 }
 
 static inline void copy_sync(struct sim_copy *s, const struct dp_plan *plan)
@@ -52,6 +76,7 @@ static inline void copy_sync(struct sim_copy *s, const struct dp_plan *plan)
 		if (!s->kvm[i])
 			continue;
 		s->pending += !s->qemu[i];
+		s->period_dirtied += !s->qemu[i];
 		s->qemu[i] = true;
 		if (plan->clear_pages > 0.0) {
 			s->known[i] = true;
@@ -62,6 +87,7 @@ static inline void copy_sync(struct sim_copy *s, const struct dp_plan *plan)
 	}
 	s->last_sync = s->now;
 	s->syncs++;
+	copy_auto_converge(s, plan);
 }
 
 /* Only a page's first copy is zero. Zero pages are spread evenly, or fill whole parts of memory. */
@@ -127,6 +153,7 @@ static inline void copy_page(struct sim_copy *s, const struct dp_plan *plan, dou
 	else
 		s->now += copy_cost(s, plan, i, b);
 	s->sent[i] = true;
+	s->copies++;
 	s->qemu[i] = false;
 	s->pending--;
 }

@@ -79,20 +79,24 @@ static const struct plan_case {
 	const char *name;
 	double b, bs, exit, limit, clear, zero, throttle, queue;
 	bool tail; /* the zero pages are the last ones */
+	bool ac;   /* auto-converge, as QEMU has it by itself */
 } plans[] = {
-	{ "40 MB/s, 0.3 s", 40 * MB, 40 * MB, 0, 0.3, 16384, 0, 0, 0, false },
-	{ "100 MB/s, 0.3 s, cleared at the sync", 100 * MB, 100 * MB, 0, 0.3, 0, 0, 0, 0, false },
-	{ "60 MB/s capped, 0.5 s", 60 * MB, 400 * MB, 0, 0.5, 16384, 0, 0, 0, false },
-	{ "60 MB/s capped, 0.3 s, exit by the path", 60 * MB, 400 * MB, 400 * MB, 0.3, 16384, 0, 0, 0,
+	{ "40 MB/s, 0.3 s", 40 * MB, 40 * MB, 0, 0.3, 16384, 0, 0, 0, false, false },
+	{ "100 MB/s, 0.3 s, cleared at the sync", 100 * MB, 100 * MB, 0, 0.3, 0, 0, 0, 0, false, false },
+	{ "60 MB/s capped, 0.5 s", 60 * MB, 400 * MB, 0, 0.5, 16384, 0, 0, 0, false, false },
+	{ "60 MB/s capped, 0.3 s, exit by the path", 60 * MB, 400 * MB, 400 * MB, 0.3, 16384, 0, 0, 0, false,
 	  false },
-	{ "30 MB/s, 1 s, zeros", 30 * MB, 30 * MB, 0, 1.0, 65536, 20000, 0, 0, false },
-	{ "20 MB/s, 0.5 s, throttled", 20 * MB, 20 * MB, 0, 0.5, 16384, 0, 0.6, 0, false },
-	{ "400 MB/s, 0.1 s, small chunks", 400 * MB, 400 * MB, 0, 0.1, 2048, 0, 0, 0, false },
-	{ "40 MB/s, 0.3 s, sockets of 3 MB", 40 * MB, 40 * MB, 0, 0.3, 16384, 0, 0, 3 * MB, false },
-	{ "40 MB/s, 0.3 s, 30 % of zeros at the end", 40 * MB, 40 * MB, 0, 0.3, 16384, 0.3, 0, 0, true },
-	{ "40 MB/s, 0.3 s, sockets, zeros at the end", 40 * MB, 40 * MB, 0, 0.3, 16384, 0.3, 0, 3 * MB,
-	  true },
-	{ "40 MB/s, 4 s, sockets of 12 MB", 40 * MB, 40 * MB, 0, 4, 16384, 0, 0, 12 * MB, false },
+	{ "30 MB/s, 1 s, zeros", 30 * MB, 30 * MB, 0, 1.0, 65536, 20000, 0, 0, false, false },
+	{ "20 MB/s, 0.5 s, throttled", 20 * MB, 20 * MB, 0, 0.5, 16384, 0, 0.6, 0, false, false },
+	{ "400 MB/s, 0.1 s, small chunks", 400 * MB, 400 * MB, 0, 0.1, 2048, 0, 0, 0, false, false },
+	{ "40 MB/s, 0.3 s, sockets of 3 MB", 40 * MB, 40 * MB, 0, 0.3, 16384, 0, 0, 3 * MB, false, false },
+	{ "40 MB/s, 0.3 s, 30 % of zeros at the end", 40 * MB, 40 * MB, 0, 0.3, 16384, 0.3, 0, 0, true,
+	  false },
+	{ "40 MB/s, 0.3 s, sockets, zeros at the end", 40 * MB, 40 * MB, 0, 0.3, 16384, 0.3, 0, 3 * MB, true,
+	  false },
+	{ "40 MB/s, 4 s, sockets of 12 MB", 40 * MB, 40 * MB, 0, 4, 16384, 0, 0, 12 * MB, false, false },
+	{ "40 MB/s, 0.5 s, auto-converge", 40 * MB, 40 * MB, 0, 0.5, 16384, 0, 0, 0, false, true },
+	{ "35 MB/s, 0.6 s, auto-converge", 35 * MB, 35 * MB, 0, 0.6, 0, 0, 0, 0, false, true },
 };
 #define NPLANS (sizeof(plans) / sizeof(plans[0]))
 
@@ -115,6 +119,8 @@ static void make_plan(const struct plan_case *k, struct dp_plan *plan, struct dp
 		.throttle = k->throttle,
 		.queue = k->queue,
 	};
+	if (k->ac)
+		plan->ac = (struct dp_auto_converge){ true, 0.5, 0.2, 0.1, 0.99 };
 	if (k->tail) {
 		uint32_t i, from = (uint32_t)((1 - k->zero) * DP_ZERO_BINS);
 

@@ -109,6 +109,12 @@ void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s)
 	s->max_bandwidth = (double)p->params.max_bandwidth;
 	s->avail_switchover = (double)p->params.avail_switchover_bandwidth;
 	s->multifd = p->params.multifd;
+	s->channels = p->params.multifd ? p->params.multifd_channels : 0;
+	s->ac = (struct dp_auto_converge){ .on = p->params.auto_converge,
+					   .trigger = p->params.throttle_trigger_pct / 100.0,
+					   .initial = p->params.throttle_initial_pct / 100.0,
+					   .increment = p->params.throttle_increment_pct / 100.0,
+					   .max = fmin(99, p->params.throttle_max_pct) / 100.0 };
 	if (!s->limit)
 		s->limit = (double)p->params.downtime_limit_ms / 1e3;
 }

@@ -195,14 +195,14 @@ static void look_for_end(struct dp_session *s, const struct dp_snapshot *snap)
 {
 	struct dp_mig_track *mt = &s->mig;
 	bool running = mt->m.outcome == DP_MIG_RUNNING;
-	bool silent = !snap->wire.active || snap->reason == DP_LAST ||
-		      (double)snap->t1_ns * NS - mt->last > WIRE_SILENT_NS * NS;
+	double rest = (double)snap->t1_ns * NS - mt->last;
+	bool silent = !snap->wire.active || snap->reason == DP_LAST || rest > WIRE_SILENT_NS * NS;
 
 	if (!running && mt->m.outcome != DP_MIG_CANCELLED)
 		return;
 	if (snap->qmp_known && snap->qmp_done && !snap->qmp_active)
 		finish(s, snap, DP_MIG_DONE);
-	else if (s->stopped_ns && silent)
+	else if (s->stopped_ns && (snap->reason == DP_LAST || rest > END_SILENT_NS * NS))
 		finish(s, snap, DP_MIG_DONE);
 	else if (running && silent && !snap->logging && snap->reason != DP_SYNC &&
 		 !(snap->qmp_known && snap->qmp_active))

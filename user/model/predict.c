@@ -46,7 +46,9 @@ int dp_plan_check(const struct dp_link *l, const struct dp_plan *p)
 		return -EINVAL;
 	if (!in_range(p->limit, 0, 1e9) || !in_range(p->fixed, 0, 1e9) || !in_range(p->setup, 0, 1e9) ||
 	    !in_range(p->queue, 0, 1e12) || !in_range(p->clear_pages, 0, MAX_PAGES) ||
-	    !in_range(p->throttle, 0, 0.9999))
+	    !in_range(p->throttle, 0, 0.9999) || !in_range(p->busy, 0, 1) ||
+	    !in_range(p->ac.trigger, 0, 100) || !in_range(p->ac.initial, 0, 0.9999) ||
+	    !in_range(p->ac.increment, 0, 1) || !in_range(p->ac.max, 0, 0.9999))
 		return -EINVAL;
 	if ((unsigned int)p->exit_test > DP_EXIT_10_1 || !in_range(l->exit_bps, 0, 1e18))
 		return -EINVAL;
@@ -225,7 +227,7 @@ static double settling(const struct dp_curve *c, const struct dp_link *link, str
 	}
 	if (t <= 0.0)
 		t = in->plan->limit;
-	t *= 1.0 - in->plan->throttle;
+	t *= dp_guest_speed(in->plan, in->plan->throttle);
 	e = dp_curve_eval(c, DP_4K, t);
 	return e.hi - e.lo > 0.05 * e.hi ? t : 0.0;
 }

@@ -18,12 +18,14 @@
  * comes up to so much later than STEP.
  */
 #define WAKE_SHARE (1.0 / 3)
+#define PERIOD	   1.0 /* seconds that auto-converge waits at least between two looks */
+#define PATIENCE   8   /* such looks in a row that find nothing bad, after which none will */
 #define MAX_SYNCS  4000u
 #define STEP_SYNCS 128u /* after so many syncs the step doubles: a long pass needs no finer look */
 #define MAX_TIME   1e8
 #define STALLED	   0.002 /* a pass that lowers the least pending by a smaller share of it leads nowhere */
 
-/* When a part of memory was last sent. Times in seconds from the start of the simulation. */
+/* When a part of memory was last sent. Times on the guest's clock, which a throttle slows down, from the start. */
 struct rec {
 	double rearmed; /* its pages that were sent then are armed since */
 	double sync;	/* the sync before: its other pages count from here */
@@ -34,8 +36,10 @@ struct rec {
 struct sim {
 	const struct dp_sim_in *in;
 	const struct dp_env *env;
-	double k; /* share of time that the throttle leaves the guest */
-	double now, last_sync;
+	double throttle, k; /* k: the speed of the guest's clock */
+	double now;	    /* seconds from the start */
+	double guest;	    /* the same on the guest's clock, as are last_sync and entered */
+	double last_sync;
 	struct rec rec[DP_SEGMENTS];
 	bool first[DP_SEGMENTS];    /* never sent yet */
 	double pend[DP_SEGMENTS];   /* in QEMU's bitmap and not yet sent; of the current one: ahead */
@@ -57,7 +61,6 @@ static double segment_u(const struct sim *s, uint32_t g, double t)
 
 	if (!(t > 0.0))
 		return 0.0;
-	t *= s->k;
 	u = dp_tab_eval(s->in->u, t);
 	if (s->env->even)
 		return fmin(s->env->pages[g], u / s->env->n);
@@ -114,7 +117,7 @@ static void do_sync(struct sim *s)
 	uint32_t g;
 
 	for (g = 0; g < s->env->n; g++) {
-		double all = s->first[g] ? s->env->pages[g] : pending_of(s, g, &s->rec[g], s->now);
+		double all = s->first[g] ? s->env->pages[g] : pending_of(s, g, &s->rec[g], s->guest);
 
 		s->pend[g] = all;
 		if (g != s->cur || s->part_weight <= 0.0)
@@ -122,9 +125,9 @@ static void do_sync(struct sim *s)
 		struct rec mean = part_mean(s);
 
 		s->pend[g] = all * (1.0 - s->done);
-		s->behind = pending_of(s, g, &mean, s->now) * s->done;
+		s->behind = pending_of(s, g, &mean, s->guest) * s->done;
 	}
-	s->last_sync = s->now;
+	s->last_sync = s->guest;
 }
 
 static double pending(const struct sim *s)
@@ -152,11 +155,11 @@ static void leave_segment(struct sim *s)
 	s->passes += s->cur == 0;
 	if (s->env->chunk[s->cur] != s->chunk) {
 		s->chunk = s->env->chunk[s->cur];
-		s->entered = s->now;
+		s->entered = s->guest;
 	}
 }
 
-/* The share `part` of the current segment is sent within dt from now. */
+/* The share `part` of the current segment is sent within dt from now, of the guest's time. */
 static void pass(struct sim *s, double part, double dt)
 {
 	double chunk = s->env->chunk_part[s->cur], rearmed = s->last_sync, window = HUGE_VAL;
@@ -166,7 +169,7 @@ static void pass(struct sim *s, double part, double dt)
 	if (s->env->lazy) {
 		rearmed = fmax(s->last_sync, s->entered);
 		if (chunk < 1.0)
-			rearmed = fmax(s->last_sync, s->now) + fmax(0.0, 1.0 - chunk / part) * dt / 2;
+			rearmed = fmax(s->last_sync, s->guest) + fmax(0.0, 1.0 - chunk / part) * dt / 2;
 	}
 	if (!s->first[s->cur])
 		window = s->last_sync - s->rec[s->cur].rearmed;
@@ -218,11 +221,12 @@ static double send(struct sim *s, double pages, double seconds)
 		if (n > 0.0) {
 			double part = whole ? 1.0 - s->done : (1.0 - s->done) * n / ahead;
 
-			pass(s, part, dt);
+			pass(s, part, dt * s->k);
 			s->done += part;
 			s->pend[s->cur] -= n;
 			sent += n;
 			s->now += dt;
+			s->guest += dt * s->k;
 			seconds -= dt;
 		}
 		if (!whole && (enough || n <= 0.0))
@@ -266,18 +270,18 @@ static void resume(struct sim *s)
 	start = first ? n : fmin(n, left + p->since_sync * s->in->b / p->wire_page);
 	for (i = 0; !first && i < 60; i++) {
 		window = (lo + hi) / 2;
-		if (dp_tab_eval(s->in->u, s->k * window) < start)
+		if (dp_tab_eval(s->in->u, window) < start)
 			lo = window;
 		else
 			hi = window;
 	}
 	at = start > 0.0 ? (start - left) / start * s->env->n : 0.0;
-	s->last_sync = -p->since_sync;
+	s->last_sync = -p->since_sync * s->k;
 	for (g = 0; g < s->env->n; g++) {
-		double when = s->last_sync + (at > 0.0 ? fmin(1.0, (g + 0.5) / at) : 0.0) * p->since_sync;
-		double share =
-			first ? s->env->pages[g] / fmax(1.0, n)
-			      : segment_u(s, g, window) / fmax(1e-9, dp_tab_eval(s->in->u, s->k * window));
+		double when =
+			s->last_sync + (at > 0.0 ? fmin(1.0, (g + 0.5) / at) : 0.0) * p->since_sync * s->k;
+		double share = first ? s->env->pages[g] / fmax(1.0, n)
+				     : segment_u(s, g, window) / fmax(1e-9, dp_tab_eval(s->in->u, window));
 
 		s->first[g] = first;
 		s->rec[g] = (struct rec){ s->last_sync - window, s->last_sync - window, HUGE_VAL, 0.0 };
@@ -379,15 +383,58 @@ static void start(struct sim *s)
 	s->chunk = s->env->chunk[s->cur];
 }
 
+static void set_throttle(struct sim *s, double throttle)
+{
+	s->throttle = throttle;
+	s->k = dp_guest_speed(s->in->plan, throttle);
+}
+
+/* Since QEMU last looked at how it gets on, PERIOD or more ago. */
+struct period {
+	double start, sent, dirtied; /* s; pages */
+	uint32_t high;		     /* times that it looked bad, since the throttle last rose */
+	uint32_t good;		     /* times in a row that it did not */
+};
+
+/* At a sync. Returns true if the throttle rose. */
+static bool auto_converge(struct sim *s, struct period *d, const struct dp_round *r)
+{
+	const struct dp_auto_converge *ac = &s->in->plan->ac;
+	double before = s->throttle;
+	bool bad;
+
+	d->sent += r->pages;
+	d->dirtied += r->dirtied;
+	if (s->now - d->start <= PERIOD)
+		return false;
+	bad = d->dirtied * DP_WIRE_UNIT > d->sent * s->in->plan->wire_page * ac->trigger;
+	*d = (struct period){ .start = s->now, .high = d->high + bad, .good = bad ? 0 : d->good + 1 };
+	if (!bad || d->high < 2)
+		return false;
+	d->high = 0;
+	set_throttle(s, fmax(before, fmin(ac->max, before > 0.0 ? before + ac->increment : ac->initial)));
+	return s->throttle > before;
+}
+
+/* Not where auto-converge has been content for a while. */
+static bool throttle_may_rise(const struct sim *s, const struct period *d)
+{
+	const struct dp_auto_converge *ac = &s->in->plan->ac;
+
+	return ac->on && s->throttle < ac->max && d->good < PATIENCE;
+}
+
 void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 {
 	const struct dp_plan *p = in->plan;
-	struct sim s = { .in = in, .env = in->env, .k = 1.0 - p->throttle };
+	struct sim s = { .in = in, .env = in->env };
+	struct period period = { 0 };
 	double threshold = in->exit * p->limit, first, best = HUGE_VAL, earlier = HUGE_VAL;
 	double step = STEP + in->late * WAKE_SHARE * p->queue / in->b;
 	uint32_t mark = 0;
 	bool test;
 
+	set_throttle(&s, p->throttle);
 	start(&s);
 	first = first_threshold(&s);
 	test = !p->running && first <= 0.0;
@@ -410,9 +457,12 @@ void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 		if (out->rounds && out->nrounds < DP_MAX_ROUNDS)
 			out->rounds[out->nrounds] = r;
 		best = fmin(best, pending(&s));
+		if (p->ac.on && auto_converge(&s, &period, &r))
+			mark = 0;
 		/* A whole pass later: is the least that was ever pending still falling? */
 		if (s.passes > mark) {
-			if (mark && best > earlier * (1.0 - STALLED) && !may_stop(&s, threshold))
+			if (mark && best > earlier * (1.0 - STALLED) && !may_stop(&s, threshold) &&
+			    !throttle_may_rise(&s, &period))
 				return;
 			mark = s.passes;
 			earlier = best;
@@ -428,7 +478,7 @@ double dp_fixed_point(const struct dp_sim_in *in)
 	uint32_t i;
 
 	for (i = 0; i < 500 && t > 1e-4; i++) {
-		next = dp_tab_eval(in->u, (1.0 - p->throttle) * t) * p->wire_page / in->b;
+		next = dp_tab_eval(in->u, dp_guest_speed(p, p->throttle) * t) * p->wire_page / in->b;
 		if (next >= t * (1.0 - 1e-5))
 			return t;
 		t = next;

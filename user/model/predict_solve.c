@@ -47,7 +47,7 @@ double dp_least_limit(const struct dp_sim_in *in, double *downtime)
 	if (!at_limit(in, hi, downtime))
 		return HUGE_VAL;
 	t = dp_fixed_point(in);
-	guess = dp_tab_eval(in->u, (1.0 - in->plan->throttle) * t) * unit * 1.02 + 0.06;
+	guess = dp_tab_eval(in->u, dp_guest_speed(in->plan, in->plan->throttle) * t) * unit * 1.02 + 0.06;
 	if (guess > lo && guess < hi && at_limit(in, guess, downtime))
 		hi = guess;
 	for (i = 0; i < MAX_SEARCH && hi - lo > FINE * hi; i++) {

@@ -148,6 +148,16 @@ static void take_zeros(struct dp_session *s, const struct dp_snapshot *snap)
 		r->zero_scan_bps = snap->zero_scan_bps;
 }
 
+/* How busy the guest is when nothing throttles it: before a migration, or as long as none is known. */
+static void take_busy(struct dp_session *s, const struct dp_snapshot *snap, double dt)
+{
+	if (!(snap->vcpu_busy > 0) || (s->busy_of > 0 && s->mig.m.outcome == DP_MIG_RUNNING))
+		return;
+	s->busy_s += fmin(1, snap->vcpu_busy) * dt;
+	s->busy_of += dt;
+	s->r.busy = s->busy_of > 0 ? s->busy_s / s->busy_of : 0;
+}
+
 static void add_counts(struct dp_session *s, const struct dp_snapshot *snap)
 {
 	struct dp_report *r = &s->r;
@@ -176,6 +186,7 @@ static void add_counts(struct dp_session *s, const struct dp_snapshot *snap)
 	s->changes = snap->changes;
 	s->change_read += (double)snap->changes.read_bytes;
 	take_zeros(s, snap);
+	take_busy(s, snap, dt);
 	if (snap->wire.active) {
 		s->wire_seen = true;
 		s->wire_tcp = snap->wire.tcp;

@@ -11,6 +11,8 @@
 #define BW_SAMPLE_S                                                                                          \
 	0.3 /* stretches shorter than this are joined: QEMU's rate limit works in steps of 0.1 s */
 #define BW_STEADY_S    0.1	    /* of goodput after round 1, before it counts: acks come in lumps */
+/* A stopped guest's last bytes may wait for a lost packet to be sent again, at first after 200 ms, then after 400. */
+#define END_SILENT_NS  1000000000ULL
 #define WIRE_SILENT_NS 150000000ULL /* a capped migration rests for less than 100 ms at a time */
 #define PHASE_SAMPLES  32
 #define NS	       1e-9
@@ -60,6 +62,7 @@ struct dp_session {
 	enum dp_reason reason;
 	uint64_t stopped_ns;
 	uint64_t ram_pages;
+	double busy_s, busy_of; /* vCPU time, and the time it is of, s */
 	double total_logged, total_sent, total_acked;
 	double acked;		  /* bytes in the span */
 	double active_s;	  /* of the span, while the migration was on */

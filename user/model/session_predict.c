@@ -70,6 +70,8 @@ static void plan_ahead(const struct dp_session *s, struct dp_plan *p)
 	p->clear_pages =
 		r->vm.log_mode != DP_LOG_RING && (r->vm.manual_protect & 1) ? 1u << DP_REGION_SHIFT : 0;
 	p->throttle = r->throttle;
+	p->ac = s->o.ac;
+	p->busy = r->busy;
 }
 
 static void make_plan(const struct dp_session *s, double t, struct dp_plan *p)

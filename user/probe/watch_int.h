@@ -11,6 +11,7 @@
 #include "model/bitlog.h"
 #include "model/layout.h"
 #include "model/pageset.h"
+#include "vm/busy.h"
 #include "vm/zero.h"
 
 #define POLL_NS	    50000000ull	     /* slots and logging are looked at this often */
@@ -87,6 +88,7 @@ struct dp_watch {
 	uint32_t nlog_tids, next_log_tid;
 	struct dp_wire wire_now;
 	struct dp_zero zero;
+	struct dp_busy busy;
 	struct dp_watch_change *change; /* NULL: contents are not compared */
 	/* own cost */
 	int stats_fd;

@@ -280,7 +280,8 @@ static void add_socket(struct dp_wire_probe *w, struct sock_seen *s, struct dp_w
 	out->busy_bytes += b->busy_bytes - a->busy_bytes;
 	if (b->protocol != PROTO_TCP)
 		return;
-	out->tcp = true;
+	/* a QMP socket over TCP is no path */
+	out->tcp |= b->bytes >= CHANNEL_MIN;
 	out->acked_bytes += b->acked - a->acked;
 	out->retrans_bytes += b->retrans - a->retrans;
 	out->delivery_samples += rates;

@@ -189,6 +189,15 @@ int dp_qmp_parse_params(struct json_object *o, struct dp_qmp_params *out, const 
 	    get_u64(o, "downtime-limit", &out->downtime_limit_ms, what) < 0 ||
 	    get_u32(o, "multifd-channels", &out->multifd_channels, what) < 0)
 		return -EPROTO;
+	out->throttle_trigger_pct = 50;
+	out->throttle_initial_pct = 20;
+	out->throttle_increment_pct = 10;
+	out->throttle_max_pct = 99;
+	if (get_u32(o, "throttle-trigger-threshold", &out->throttle_trigger_pct, what) < 0 ||
+	    get_u32(o, "cpu-throttle-initial", &out->throttle_initial_pct, what) < 0 ||
+	    get_u32(o, "cpu-throttle-increment", &out->throttle_increment_pct, what) < 0 ||
+	    get_u32(o, "max-cpu-throttle", &out->throttle_max_pct, what) < 0)
+		return -EPROTO;
 	return 0;
 }
 

@@ -106,6 +106,8 @@ struct dp_qmp_params {
 	uint64_t avail_switchover_bandwidth; /* bytes/s; 0 = not set, or older than 8.2 */
 	uint64_t downtime_limit_ms;
 	uint32_t multifd_channels;
+	/* auto-converge, percent; QEMU's defaults where it does not tell them */
+	uint32_t throttle_trigger_pct, throttle_initial_pct, throttle_increment_pct, throttle_max_pct;
 	/* capabilities; false where this QEMU does not know them */
 	bool multifd, auto_converge, dirty_limit, xbzrle, postcopy_ram, zero_copy_send, compress;
 };

@@ -5,6 +5,17 @@
 
 #include "json_int.h"
 
+static void json_auto_converge(struct dp_jw in, const struct dp_auto_converge *ac)
+{
+	struct dp_jw w = dp_jw_object(in, "auto_converge");
+
+	dp_jw_bool(w, "on", ac->on);
+	dp_jw_num(w, "trigger", ac->trigger);
+	dp_jw_num(w, "initial", ac->initial);
+	dp_jw_num(w, "increment", ac->increment);
+	dp_jw_num(w, "max", ac->max);
+}
+
 void dp_json_basis(struct dp_jw in, const struct dp_basis *b)
 {
 	struct dp_jw w = dp_jw_object(in, "basis"), o;
@@ -27,6 +38,8 @@ void dp_json_basis(struct dp_jw in, const struct dp_basis *b)
 	dp_jw_str(w, "exit_test", dp_json_exit_test(b->plan.exit_test));
 	dp_jw_num(w, "clear_pages", b->plan.clear_pages);
 	dp_jw_num(w, "throttle", b->plan.throttle);
+	dp_jw_num(w, "vcpu_busy", b->plan.busy);
+	json_auto_converge(w, &b->plan.ac);
 	dp_json_assumed(w, b->assumed);
 	dp_jw_num(w, "path_bytes_per_s", b->path);
 	dp_jw_num(w, "max_bandwidth_bytes_per_s", b->cap);

@@ -187,6 +187,19 @@ static void regions(struct reader *r, struct json_object *o, struct dp_points *p
 	p->nshares = (uint32_t)n;
 }
 
+static void auto_converge(struct reader *r, struct json_object *o, struct dp_auto_converge *ac)
+{
+	struct json_object *on = o ? member(r, o, "on", json_type_boolean) : NULL;
+
+	if (!o)
+		return;
+	ac->on = on && json_object_get_boolean(on);
+	ac->trigger = number(r, o, "trigger", false, 0, 100);
+	ac->initial = number(r, o, "initial", false, 0, 0.9999);
+	ac->increment = number(r, o, "increment", false, 0, 1);
+	ac->max = number(r, o, "max", false, 0, 0.9999);
+}
+
 static void basis(struct reader *r, struct json_object *o, struct dp_basis *b)
 {
 	struct json_object *known = member(r, o, "known", json_type_boolean), *part;
@@ -214,6 +227,8 @@ static void basis(struct reader *r, struct json_object *o, struct dp_basis *b)
 	p->exit_test = exit_test(r, o);
 	p->clear_pages = number(r, o, "clear_pages", false, 0, 0x1p52);
 	p->throttle = number(r, o, "throttle", false, 0, 0.9999);
+	p->busy = number(r, o, "vcpu_busy", false, 0, 1);
+	auto_converge(r, member(r, o, "auto_converge", json_type_object), &p->ac);
 	b->assumed = assumed(r, o);
 	b->path = number(r, o, "path_bytes_per_s", true, 0, 1e18);
 	b->cap = number(r, o, "max_bandwidth_bytes_per_s", true, 1, 1e18);
