@@ -33,9 +33,16 @@ def covered(estimate, truth):
 
 
 def near_edge(row):
-    """closest: the least that was left at a sync over what would have passed QEMU's test; 1 is the edge."""
-    closest = row["truth"].get("closest")
-    return closest is not None and abs(closest - 1) <= ZONE
+    """As the run says of itself ("edge"), else closest: the least that was left at a sync over what would have passed QEMU's
+    test; 1 is the edge."""
+    edge, closest = row["truth"].get("edge"), row["truth"].get("closest")
+    return edge if edge is not None else closest is not None and abs(closest - 1) <= ZONE
+
+
+def standstill(prediction):
+    """How long the guest stands still; a method that knows of downtime alone takes it for that."""
+    v = prediction.get("blackout_s")
+    return v if v is not None else prediction.get("downtime_s")
 
 
 def hit(estimate, truth):
@@ -73,7 +80,7 @@ def prediction_of(row, method, phase):
 
 def score(rows, method, phase):
     """All figures of a method over some rows."""
-    total, down, inside, hits, wrong, made, judged = [], [], [], [], 0, 0, 0
+    total, down, still, inside, hits, still_hits, wrong, made, judged = [], [], [], [], [], [], 0, 0, 0
     for row in rows:
         p = prediction_of(row, method, phase)
         if not p:
@@ -90,11 +97,16 @@ def score(rows, method, phase):
             holds = covered(p.get(key), row["truth"][key])
             if holds is not None:
                 inside.append(holds)
-        near = hit(p.get("downtime_s"), row["truth"]["downtime_s"])
-        if near is not None:
-            hits.append(near)
+        stood = row["truth"].get("blackout_s")
+        e = relative(standstill(p), stood)
+        if e is not None:
+            still.append(e)
+        for out, near in ((hits, hit(p.get("downtime_s"), row["truth"]["downtime_s"])), (still_hits, hit(standstill(p), stood))):
+            if near is not None:
+                out.append(near)
     return {"made": made, "judged": judged, "wrong": wrong, "total": spread(total), "downtime": spread(down),
-            "hit": sum(hits) / len(hits) if hits else None,
+            "hit": sum(hits) / len(hits) if hits else None, "still": spread(still),
+            "still_hit": sum(still_hits) / len(still_hits) if still_hits else None,
             "covered": sum(inside) / len(inside) if inside else None, "intervals": len(inside)}
 
 

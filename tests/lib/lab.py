@@ -66,8 +66,8 @@ class Pair:
         self.how = how
         self.dst = Qemu(lab, guest, ram, name="dst", netns=dst_ns, incoming=True, **qemu_options)
         self.src = Qemu(lab, guest, ram, name="src", netns=src_ns, **qemu_options)
-        for vm in (self.dst, self.src) if pin else ():
-            vm.pin()
+        if pin:
+            self.src.pin()
         self.started = self.src.wait_running()
 
     def configure(self):

@@ -152,8 +152,9 @@ class Qemu:
         lab.callback(self.qmp.close)
 
     def pin(self):
-        """Gives the vCPUs the first core and everything else the others, as on a host that has cores enough: without it what
-        a migration takes would be taken from the guest. Threads that QEMU starts later stay off the vCPUs' core."""
+        """Gives the vCPUs the first core, before anybody else, and this QEMU's other threads the others, as on a host that has
+        cores enough: without it what a migration takes would be taken from the guest. Threads that QEMU starts later stay off
+        the vCPUs' core."""
         cores = sorted(os.sched_getaffinity(0))
         if len(cores) < 2:
             return
@@ -161,6 +162,8 @@ class Qemu:
         for tid in map(int, os.listdir(f"/proc/{self.pid}/task")):
             try:
                 os.sched_setaffinity(tid, cores[:1] if tid in vcpus else cores[1:])
+                if tid in vcpus:
+                    os.setpriority(os.PRIO_PROCESS, tid, -15)
             except ProcessLookupError:
                 pass
 
