@@ -21,7 +21,7 @@ HUGE_PAGES, HUGE_OF = 61, 2 << 20
 HUGE = f"--pattern rounds:{HUGE_PAGES} --stride 2M --offset 1M --mem 128M --backing"
 BACKED_ON = "6.12"
 BACKED = ("bitmap+hugetlb", "manual+thp")
-CONF = {"P": PAGES, "RUN_S": 4, "SYNC_MS": 600, "SETTLE_S": 200, "VMM_ARGS": "", "PLAIN": "hugetlb thp",
+CONF = {"P": PAGES, "RUN_S": 5, "SYNC_MS": 600, "SETTLE_S": 200, "VMM_ARGS": "", "PLAIN": "hugetlb thp",
         "VMM_ARGS_hugetlb": f"{HUGE} hugetlb:2M", "VMM_ARGS_thp": f"{HUGE} thp"}
 # The curve of marks: on the oldest kernel that has them and on the newest.
 CURVED_ON = ("6.1", "7.2")
