@@ -10,7 +10,7 @@
 #define BW_SAMPLES 64
 #define BW_SAMPLE_S                                                                                          \
 	0.3 /* stretches shorter than this are joined: QEMU's rate limit works in steps of 0.1 s */
-#define BW_STEADY_S    0.1	    /* of goodput after round 1, before it counts: acks come in lumps */
+#define BW_STEADY_S 0.1 /* of goodput after round 1, before it counts: acks come in lumps */
 /* A stopped guest's last bytes may wait for a lost packet to be sent again, at first after 200 ms, then after 400. */
 #define END_SILENT_NS  1000000000ULL
 #define WIRE_SILENT_NS 150000000ULL /* a capped migration rests for less than 100 ms at a time */
