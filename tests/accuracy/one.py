@@ -148,7 +148,8 @@ def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None, keep=None, learned=
     took, which this one adds to."""
     with Lab() as lab:
         rounds, _ = bandwidths(case)
-        patience = 6 * case["ram"] * (1 << 20) / rounds + 20
+        # passes through all of memory before it counts as never; auto-converge needs a second a step
+        patience = 5 * case["ram"] * (1 << 20) / rounds + (30 if case["auto_converge"] else 10)
         how = Migration(rate=f"{case['link_mbit']}mbit", downtime_limit=case["limit_ms"], multifd=case["multifd"],
                         auto_converge=case["auto_converge"], timeout=patience)
         if case["max_bandwidth"]:
