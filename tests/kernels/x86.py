@@ -27,13 +27,16 @@ CONF = {"P": PAGES, "RUN_S": 5, "SYNC_MS": 600, "SETTLE_S": 200, "VMM_ARGS": "",
 CURVED_ON = ("6.1", "7.2")
 
 HOPS = ("tcp", "unix")
+OLDEST = "5.10"
 # Firmware that reaches the guest at once; a guest that rewrites some of the 32 MiB that it filled.
 SHARE = "/usr/share/qemu"
 FIRMWARE = [f"{SHARE}/{f}" for f in ("qboot.rom", "kvmvapic.bin", "multiboot.bin", "multiboot_dma.bin", "linuxboot_dma.bin")]
 MIGRATE = {"QEMU": f"/usr/bin/qemu-system-x86_64 -L {SHARE} -bios {SHARE}/qboot.rom -accel kvm -m 96 -nodefaults "
                    "-no-user-config -display none -vga none -kernel /dpguest.elf "
                    f"-append dp=rounds:{PAGES}:5000,fill=32",
-           "START_S": 90, "LIMIT_MS": 800, "BANDWIDTH": 16 << 20, "END_S": 90, "SETTLE_S": 100, "HOPS": " ".join(HOPS)}
+           "START_S": 90, "LIMIT_MS": 800, "BANDWIDTH": 16 << 20, "END_S": 90, "SETTLE_S": 100}
+# A whole migration takes a minute or two: over both kinds of sockets on the oldest kernel and the newest that Debian supports.
+HOPS_ON = {"6.1": HOPS, "6.12": HOPS[:1], "7.2": HOPS}
 
 
 def built(name):
@@ -112,18 +115,19 @@ def _nothing(store, tree, kernel, series):
                          "mitigations=off lockdown=confidentiality", cost=20)
 
 
-def _migrate(store, tree, kernel, series):
+def _migrate(store, tree, kernel, series, hops):
     def image():
-        i = entries.base_image(store, "amd64", kernel, ["kvm_amd"], "migrate.sh", MIGRATE)
+        conf = dict(MIGRATE, HOPS=" ".join(hops))
+        i = entries.base_image(store, "amd64", kernel, ["kvm_amd"], "migrate.sh", conf)
         _fill(i)
         i.chroot("/qemu", tree, ["/usr/bin/qemu-system-x86_64"], FIRMWARE)
         i.copy("/qemu/dpguest.elf", built("tests/dpguest.elf"))
         return i
 
     def judge(entry, run):
-        return migrate.judge(entry, run, HOPS) + entries.complaint_rows(entry, run)
+        return migrate.judge(entry, run, hops) + entries.complaint_rows(entry, run)
     return entries.Entry(f"x86-{series}-qemu", kernel, series, ARCH, MMU, boot.x86(tree, smp=2, mem=1536, timeout=600), image,
-                         judge, "mitigations=off", promises=tuple((f"QEMU, {h}", "migration") for h in HOPS), cost=80)
+                         judge, "mitigations=off", promises=tuple((f"QEMU, {h}", "migration") for h in hops), cost=40 * len(hops))
 
 
 def plan(store):
@@ -144,7 +148,8 @@ def plan(store):
             continue
         seen.add(series)
         out.append(_modes(store, tree, kernel, series))
-        out.append(_migrate(store, tree, kernel, series))
+        if series != OLDEST:
+            out.append(_migrate(store, tree, kernel, series, HOPS_ON.get(series, HOPS)))
         if series == BACKED_ON:
             out.append(_nothing(store, tree, kernel, series))
     return out, rows
