@@ -71,18 +71,33 @@ void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap)
 	memset(&s->phase, 0, sizeof(s->phase));
 }
 
-/* Bytes sent of this migration by time t (s) of this interval: what was sent in it is spread evenly. */
-static double sent_at(const struct dp_snapshot *snap, double t)
+/*
+ * What was sent in an interval. The sockets are read a little later than it ends, so that it goes on until the last send that
+ * was read.
+ */
+static struct dp_mig_sent stretch(const struct dp_snapshot *snap)
 {
-	double from = fmax((double)snap->t0_ns, (double)snap->wire.first_ns) * NS,
-	       to = (double)snap->t1_ns * NS;
-	double sent = (double)snap->wire.sent_bytes, after = (double)snap->wire.total_sent;
+	struct dp_mig_sent s = { .from = fmax((double)snap->t0_ns, (double)snap->wire.first_ns) * NS,
+				 .to = (double)snap->t1_ns * NS,
+				 .sent = (double)snap->wire.sent_bytes,
+				 .after = (double)snap->wire.total_sent };
 
-	if (snap->wire.last_ns && snap->wire.last_ns < snap->t1_ns)
-		to = fmax(from, (double)snap->wire.last_ns * NS);
-	if (t >= to || to <= from)
-		return after;
-	return fmax(0, after - sent * fmin(1, (to - t) / (to - from)));
+	if (snap->wire.last_ns)
+		s.to = fmax(s.from, (double)snap->wire.last_ns * NS);
+	return s;
+}
+
+/* Bytes sent of this migration by time t, s: what was sent in a stretch is spread evenly. */
+static double sent_at(const struct dp_mig_track *mt, const struct dp_snapshot *snap, double t)
+{
+	struct dp_mig_sent s = stretch(snap);
+
+	/* read together with the interval before */
+	if (t < mt->sending.to && (t < s.from || s.sent <= 0))
+		s = mt->sending;
+	if (t >= s.to || s.to <= s.from)
+		return s.after;
+	return fmax(0, s.after - s.sent * fmin(1, (s.to - t) / (s.to - s.from)));
 }
 
 static double left_at(const struct dp_mig_track *mt, double sent)
@@ -102,7 +117,7 @@ void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const str
 		 struct dp_sync_report *rec)
 {
 	struct dp_mig_track *mt = &s->mig;
-	double t = (double)sync->t_ns * NS, sent = sent_at(snap, t), left = left_at(mt, sent);
+	double t = (double)sync->t_ns * NS, sent = sent_at(mt, snap, t), left = left_at(mt, sent);
 	double threshold = exit_threshold(s), fresh, again;
 
 	rec->sent = sent - mt->last_sync_sent;
@@ -224,6 +239,8 @@ void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap)
 			m->multifd = m->channels > 1;
 			m->tcp = snap->wire.tcp;
 		}
+		if (snap->wire.sent_bytes)
+			mt->sending = stretch(snap);
 		if (snap->wire.active)
 			mt->last = (double)(snap->wire.last_ns ? snap->wire.last_ns : snap->t1_ns) * NS;
 		m->sent = mt->sent;

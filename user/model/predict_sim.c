@@ -360,7 +360,8 @@ static double first_threshold(const struct sim *s)
 {
 	const struct dp_sim_in *in = s->in;
 
-	if (in->plan->running || s->tx.room <= 0.0 || in->exit != in->b)
+	/* several sockets at once do not fill within so short a time */
+	if (in->plan->running || in->plan->multifd || s->tx.room <= 0.0 || in->exit != in->b)
 		return 0.0;
 	return (in->exit + s->tx.room / WINDOW) * in->plan->limit;
 }

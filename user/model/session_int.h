@@ -32,6 +32,11 @@ struct dp_bw {
 };
 
 /* What follows a migration. Model of the remaining bytes: rem at the moment when rem_sent bytes had been sent. */
+/* Bytes sent between two times, s, and so far. */
+struct dp_mig_sent {
+	double from, to, sent, after;
+};
+
 struct dp_mig_track {
 	struct dp_migration m;
 	uint64_t first_ns; /* of the wire, to tell a new migration from the tail of an old one */
@@ -40,8 +45,9 @@ struct dp_mig_track {
 	double last_sync, last_sync_sent;
 	double last; /* last send, s; 0 none yet */
 	double sent;
-	double unacked; /* given to sockets before it began and not acknowledged then, bytes */
-	uint32_t syncs; /* seen of this migration */
+	struct dp_mig_sent sending; /* the latest that were */
+	double unacked;		    /* given to sockets before it began and not acknowledged then, bytes */
+	uint32_t syncs;		    /* seen of this migration */
 };
 
 struct dp_phase {

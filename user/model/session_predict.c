@@ -63,6 +63,7 @@ static void plan_ahead(const struct dp_session *s, struct dp_plan *p)
 	p->zero_scan_bps = r->zero_scan_bps;
 	p->limit = r->limit;
 	p->fixed = r->fixed;
+	p->multifd = s->o.multifd || s->mig.m.multifd;
 	p->queue = s->mig.m.queue_seen > 0 ? s->mig.m.queue_seen : r->queue;
 	p->setup = r->setup;
 	p->exit_test = r->exit_test;

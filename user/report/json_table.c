@@ -34,6 +34,7 @@ void dp_json_basis(struct dp_jw in, const struct dp_basis *b)
 	dp_jw_num(w, "limit_s", b->plan.limit);
 	dp_jw_num(w, "fixed_s", b->plan.fixed);
 	dp_jw_num(w, "queue_bytes", b->plan.queue);
+	dp_jw_bool(w, "multifd", b->plan.multifd);
 	dp_jw_num(w, "setup_s", b->plan.setup);
 	dp_jw_str(w, "exit_test", dp_json_exit_test(b->plan.exit_test));
 	dp_jw_num(w, "clear_pages", b->plan.clear_pages);

@@ -223,6 +223,8 @@ static void basis(struct reader *r, struct json_object *o, struct dp_basis *b)
 	p->limit = number(r, o, "limit_s", false, 0, 1e9);
 	p->fixed = number(r, o, "fixed_s", false, 0, 1e9);
 	p->queue = number(r, o, "queue_bytes", false, 0, 1e12);
+	part = member(r, o, "multifd", json_type_boolean);
+	p->multifd = part && json_object_get_boolean(part);
 	p->setup = number(r, o, "setup_s", false, 0, 1e9);
 	p->exit_test = exit_test(r, o);
 	p->clear_pages = number(r, o, "clear_pages", false, 0, 0x1p52);
