@@ -2,6 +2,7 @@
 """One scored migration: measured before it, predicted before and during it, and what happened."""
 
 import json
+import math
 import os
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from live import Prof  # noqa: E402
 from methods import remaining_over_bandwidth, sampled  # noqa: E402
 from netlab import Lab, LabError, stop  # noqa: E402
 
+LONGEST = 25  # s to measure before a migration
 SAMPLE_WINDOWS = (1, 3)  # s, whole seconds: all that QEMU before 8.2 takes
 NEW_QEMU = os.environ.get("DIRTYPROF_NEW_QEMU")  # another, newer QEMU to score with
 
@@ -143,6 +145,12 @@ def keep_outputs(folder, case, before, samples):
         shutil.copy(before.prof.out, os.path.join(folder, f"{case['id']}.during.json"))
 
 
+def long_enough(case, least):
+    """Seconds to measure before it: as long as the first round will take, which the curve has to reach, and a bit."""
+    rounds, _ = bandwidths(case)
+    return max(least, min(LONGEST, math.ceil(1.1 * case["ram"] * (1 << 20) / rounds) + 2))
+
+
 def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None, keep=None, learned=None):
     """Runs a case. Returns the raw result; LabError if the laboratory fails. learned: dirtyprof's file of what past migrations
     took, which this one adds to."""
@@ -156,7 +164,7 @@ def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None, keep=None, learned=
             how.max_bandwidth = case["max_bandwidth"]
         pair = Pair(lab, case["guest"], case["ram"], how, ring=case["ring"], smp=case["smp"], qemu=qemu_of(case), image=image,
                     pin=not os.environ.get("ACCURACY_NO_PIN"))
-        before = Before(lab, case, seconds, windows, learned)
+        before = Before(lab, case, long_enough(case, seconds), windows, learned)
         result = migrate(pair, before)
         report = before.prof.finish(20)
         stop(pair.src.proc)

@@ -268,6 +268,12 @@ static void choose(const struct dp_session *s, struct dp_speeds *out)
 	out->rounds = out->switchover = path;
 	out->switchover_from = out->rounds_from;
 	out->capped = cap_binds(out, path);
+	/* The path gives clearly more than the rounds take, whatever holds them back: at switchover nothing does. */
+	if (!out->capped && out->rounds_from == DP_SPEED_GOODPUT &&
+	    out->capacity.bps.mid > path.mid / CAP_NEAR) {
+		out->switchover = out->capacity.bps;
+		out->switchover_from = DP_SPEED_CAPACITY;
+	}
 	if (!out->capped)
 		return;
 	if (out->rounds_from != DP_SPEED_OPTION && !isnan(out->capacity.bps.mid)) {
