@@ -54,7 +54,7 @@ struct dp_plan {
 	double limit;	      /* L: downtime limit */
 	double fixed;	      /* F: fixed part of the downtime */
 	double setup;	      /* time before the first round */
-	bool multifd; /* pages go through several sockets */
+	bool multifd;	      /* pages go through several sockets */
 	double queue; /* Q: bytes that the migration's sockets hold when the wire is the limit; 0 unknown */
 	enum dp_exit_test exit_test;
 	double clear_pages; /* pages a CLEAR re-arms at a time, just before they are sent (2^18, with

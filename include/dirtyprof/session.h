@@ -18,8 +18,8 @@
 
 #include "dirtyprof/report.h"
 
-#define DP_LIMIT_DEFAULT 0.3  /* s: QEMU's downtime-limit where nothing else is known */
-#define DP_FIXED_DEFAULT 0.02 /* s: stop, device state, destination start; assumed */
+#define DP_LIMIT_DEFAULT 0.3   /* s: QEMU's downtime-limit where nothing else is known */
+#define DP_FIXED_DEFAULT 0.02  /* s: stop, device state, destination start; assumed */
 #define DP_SETUP_DEFAULT 0.005 /* s: before the first round; assumed */
 
 struct dp_session;
