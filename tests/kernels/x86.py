@@ -126,7 +126,7 @@ def _migrate(store, tree, kernel, series, hops):
 
     def judge(entry, run):
         return migrate.judge(entry, run, hops) + entries.complaint_rows(entry, run)
-    return entries.Entry(f"x86-{series}-qemu", kernel, series, ARCH, MMU, boot.x86(tree, smp=2, mem=1536, timeout=600), image,
+    return entries.Entry(f"x86-{series}-qemu", kernel, series, ARCH, MMU, boot.x86(tree, smp=2, mem=1536, timeout=400), image,
                          judge, "mitigations=off", promises=tuple((f"QEMU, {h}", "migration") for h in hops), cost=40 * len(hops))
 
 
