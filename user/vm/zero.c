@@ -11,10 +11,12 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PAGE	    4096u
-#define SPEED_BYTES (32u << 20) /* more than a core's own caches hold */
-#define PM_PRESENT  (1ull << 63)
-#define PM_SWAPPED  (1ull << 62)
+#define PAGE	      4096u
+#define SPEED_BYTES   (32u << 20) /* more than a core's own caches hold */
+#define SPEED_STEP    (256u << 10)
+#define SPEED_SECONDS 0.005
+#define PM_PRESENT    (1ull << 63)
+#define PM_SWAPPED    (1ull << 62)
 
 /* splitmix64: a well-mixed sequence from a seed. */
 static uint64_t next(uint64_t *s)
@@ -119,32 +121,40 @@ static double seconds_now(void)
 	return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
-/* Seconds a page takes, of memory that was never touched and again of the same once it is there. */
+/* Seconds a page takes; *bytes: how far to read, and how far it came in the time. */
+static double read_through(const unsigned char *m, size_t *bytes, double most, bool *zero)
+{
+	double from = seconds_now(), now = from;
+	size_t at = 0;
+
+	while (at < *bytes && now - from < most) {
+		size_t to = at + SPEED_STEP < *bytes ? at + SPEED_STEP : *bytes;
+
+		for (; at < to; at += PAGE)
+			*zero &= is_zero(m + at);
+		now = seconds_now();
+	}
+	*bytes = at;
+	return at ? (now - from) / (double)(at / PAGE) : 0;
+}
+
+/* Of memory that was never touched, and again of the same once it is there. Bounded in time: others wait meanwhile. */
 static bool measure(double *fresh, double *mapped)
 {
 	unsigned char *m =
 		mmap(NULL, SPEED_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	double t[3];
-	unsigned int turn;
+	size_t bytes = SPEED_BYTES, i;
 	bool zero = true;
-	size_t i;
 
 	if (m == MAP_FAILED)
 		return false;
 	/* a guest's memory is read a page at a time */
 	madvise(m, SPEED_BYTES, MADV_NOHUGEPAGE);
-	for (turn = 0; turn < 2; turn++) {
-		t[turn] = seconds_now();
-		for (i = 0; i < SPEED_BYTES; i += PAGE)
-			zero &= is_zero(m + i);
-		t[turn + 1] = seconds_now();
-		if (!turn) {
-			/* pages of their own, out of the cache */
-			for (i = 0; i < SPEED_BYTES; i += PAGE)
-				*(volatile unsigned char *)(m + i) = 0;
-		}
-		*(turn ? mapped : fresh) = (t[turn + 1] - t[turn]) / (SPEED_BYTES / PAGE);
-	}
+	*fresh = read_through(m, &bytes, SPEED_SECONDS, &zero);
+	/* pages of their own */
+	for (i = 0; i < bytes; i += PAGE)
+		*(volatile unsigned char *)(m + i) = 0;
+	*mapped = read_through(m, &bytes, SPEED_SECONDS, &zero);
 	munmap(m, SPEED_BYTES);
 	return zero && *fresh > 0 && *mapped > 0;
 }
