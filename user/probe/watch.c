@@ -136,6 +136,8 @@ int dp_watch_open(const struct dp_watch_opts *o, struct dp_watch **out, char *ms
 	w->stats_fd = -1;
 	w->proc.pidfd = w->proc.dirfd = -1;
 	w->zero.share = -1;
+	/* Now, as later nobody may be kept waiting for it. */
+	dp_zero_speed(0);
 	w->iv.ages.size = sizeof(struct dp_ages);
 	w->iv.exposures.size = sizeof(struct dp_exposure);
 	w->iv.windows.size = sizeof(struct dp_window);
