@@ -11,6 +11,8 @@
 #ifndef DIRTYPROF_MARK_BPF_H
 #define DIRTYPROF_MARK_BPF_H
 
+#include "rearms.bpf.h"
+
 #define KVM_MEM_LOG_DIRTY_PAGES 1
 
 const volatile bool targ_bitmap = false; /* the VM logs in bitmaps: re-armings come through the map */
@@ -21,14 +23,6 @@ __u64 round_seen_ns; /* which re-arming that was */
 __u32 anchors_seen;  /* complete re-armings whose anchor was opened, or was not worth it */
 __u32 ram_logs;	     /* a round is one of RAM, not of a VGA's memory alone; by the loader */
 __u64 stopped_ns;    /* when the guest or its logging was last seen to stop: rounds from before it are over */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct dp_rearm);
-} rearms SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);

@@ -6,6 +6,8 @@
 #ifndef DIRTYPROF_REARM_BPF_H
 #define DIRTYPROF_REARM_BPF_H
 
+#include "rearms.bpf.h"
+
 /* The round of re-arming in which a slot's GET was, and what CLEARs still owe of what it showed. */
 struct slot_round {
 	u32 round;
@@ -19,14 +21,6 @@ struct {
 	__type(key, u32);
 	__type(value, struct slot_round);
 } slot_rounds SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, struct dp_rearm);
-} rearms SEC(".maps");
 
 /* NULL: nobody wants to know. */
 static __always_inline struct dp_rearm *wanted_rearm(void)
