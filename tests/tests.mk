@@ -10,9 +10,9 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(PURE_LIB)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(PURE_LIB) $(LDFLAGS) -lcmocka -ljson-c -lm
 
 # Those that need the live objects around the QEMU process (no BPF in them).
-QEMU_SRC := $(wildcard user/qmp/*.c user/vm/proc*.c user/vm/backing.c user/cli/log.c user/cli/units.c)
+QEMU_SRC := $(wildcard user/qmp/*.c user/vm/proc*.c user/vm/backing.c user/vm/busy.c user/cli/log.c user/cli/units.c)
 QEMU_OBJ := $(QEMU_SRC:%.c=$(BUILD)/%.o)
-QEMU_UNIT := $(filter %test_units %test_qmp %test_qmp_start %test_proc %test_backing,$(UNIT_BIN))
+QEMU_UNIT := $(filter %test_units %test_qmp %test_qmp_start %test_proc %test_backing %test_busy,$(UNIT_BIN))
 QEMU_HDR := $(wildcard user/qmp/*.h user/vm/*.h user/cli/*.h include/dirtyprof/*.h tests/lib/*.h)
 FAKE_QMP := $(BUILD)/tests/lib/fake_qmp
 

@@ -339,7 +339,7 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 	s->nsyncs = (uint32_t)w->iv.syncs.n;
 	s->gaps = w->iv.gaps;
 	s->gaps.collected = w->collected;
-	s->vcpu_busy = reason == DP_TIMER ? dp_busy_since(&w->busy, w->o.pid, dp_mono_ns()) : 0;
+	s->vcpu_busy = reason == DP_TIMER ? dp_busy_since(&w->busy, &w->proc, dp_mono_ns()) : 0;
 	s->zero_share = w->zero.share;
 	if (w->zero.share >= 0) {
 		memcpy(s->zero_at, w->zero.at, sizeof(s->zero_at));

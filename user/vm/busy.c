@@ -1,95 +1,45 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "vm/busy.h"
 
-#include <ctype.h>
-#include <dirent.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-int dp_busy_is_vcpu(const char *name)
+/* Threads of the last look and of this one, both by ascending tid: what each of both ran in between. */
+static void add_up(const struct dp_busy *was, const struct dp_busy *is, double *sum, double *squares)
 {
-	if (strncmp(name, "CPU ", 4) != 0 || !isdigit((unsigned char)name[4]))
-		return 0;
-	for (name += 4; isdigit((unsigned char)*name); name++)
-		;
-	return !strcmp(name, "/KVM") || !strcmp(name, "/KVM\n");
-}
+	uint32_t i, k = 0;
 
-static int is_vcpu_thread(pid_t pid, pid_t tid)
-{
-	char path[64], name[32] = "";
-	FILE *f;
+	for (i = 0; i < is->n; i++) {
+		double ran;
 
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/comm", (int)pid, (int)tid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	if (!fgets(name, sizeof(name), f))
-		name[0] = '\0';
-	fclose(f);
-	return dp_busy_is_vcpu(name);
-}
-
-/* Time on a CPU so far; 0 if it cannot be read. */
-static uint64_t run_ns(pid_t pid, pid_t tid)
-{
-	char path[64];
-	uint64_t ns = 0;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/proc/%d/task/%d/schedstat", (int)pid, (int)tid);
-	f = fopen(path, "re");
-	if (!f)
-		return 0;
-	if (fscanf(f, "%" SCNu64, &ns) != 1)
-		ns = 0;
-	fclose(f);
-	return ns;
-}
-
-static void find_vcpus(struct dp_busy *b, pid_t pid)
-{
-	char path[64];
-	struct dirent *e;
-	DIR *d;
-
-	b->n = 0;
-	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
-	d = opendir(path);
-	if (!d)
-		return;
-	while (b->n < DP_BUSY_VCPUS && (e = readdir(d))) {
-		pid_t tid = (pid_t)atol(e->d_name);
-
-		if (tid <= 0 || !is_vcpu_thread(pid, tid))
+		while (k < was->n && was->vcpu[k].tid < is->vcpu[i].tid)
+			k++;
+		if (k == was->n || was->vcpu[k].tid != is->vcpu[i].tid ||
+		    is->vcpu[i].run_ns <= was->vcpu[k].run_ns)
 			continue;
-		b->vcpu[b->n].tid = tid;
-		b->vcpu[b->n++].run_ns = run_ns(pid, tid);
+		ran = (double)(is->vcpu[i].run_ns - was->vcpu[k].run_ns);
+		*sum += ran;
+		*squares += ran * ran;
 	}
-	closedir(d);
 }
 
-double dp_busy_since(struct dp_busy *b, pid_t pid, uint64_t now_ns)
+double dp_busy_since(struct dp_busy *b, const struct dp_proc *p, uint64_t now_ns)
 {
+	struct dp_busy now = { .at_ns = now_ns };
+	struct dp_thread *threads;
 	double passed = (double)(now_ns - b->at_ns), sum = 0, squares = 0;
-	uint32_t i;
+	size_t n, i;
 
-	if (!b->at_ns || !b->n) {
-		find_vcpus(b, pid);
-		b->at_ns = now_ns;
+	if (dp_proc_threads(p, &threads, &n))
 		return 0;
+	for (i = 0; i < n && now.n < DP_BUSY_VCPUS; i++) {
+		if (threads[i].kind != DP_THREAD_VCPU)
+			continue;
+		now.vcpu[now.n].tid = threads[i].tid;
+		now.vcpu[now.n++].run_ns = threads[i].utime_ns + threads[i].stime_ns;
 	}
-	for (i = 0; i < b->n; i++) {
-		uint64_t ns = run_ns(pid, b->vcpu[i].tid);
-		double ran = ns > b->vcpu[i].run_ns ? (double)(ns - b->vcpu[i].run_ns) : 0;
-
-		b->vcpu[i].run_ns = ns;
-		sum += ran;
-		squares += ran * ran;
-	}
-	b->at_ns = now_ns;
+	free(threads);
+	add_up(b, &now, &sum, &squares);
+	*b = now;
 	if (!(sum > 0) || !(passed > 0))
 		return 0;
 	return squares / sum < passed ? squares / sum / passed : 1;
