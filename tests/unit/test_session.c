@@ -470,6 +470,30 @@ static void terms_are_seen(void **state)
 	dp_session_free(s);
 }
 
+/*
+ * Syncs at 1.9 and 1.95 s, of which the second is told an interval later: 40 MB in 2 s were read with the first, so that
+ * 1 MB went out between the two, and 2 MB since.
+ */
+static void a_sync_told_late(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ 0 });
+	const struct dp_report *r;
+
+	fx_log(fx_next(&f, 19 * SEC / 10, DP_SYNC));
+	fx_send(&f, 40000000, 20e6, 0, 0);
+	f.s.wire.last_ns = 2 * SEC;
+	fx_sync(&f, 19 * SEC / 10, 1000, true);
+	r = add(s, &f);
+	close_to(r->syncs[0].sent, 38e6);
+	fx_log(fx_next(&f, SEC / 5, DP_SYNC));
+	fx_sync(&f, SEC / 20, 1000, true);
+	f.sync.t_ns = 195 * SEC / 100;
+	r = add(s, &f);
+	close_to(r->syncs[0].sent, 1e6);
+	dp_session_free(s);
+}
+
 static void cancelled(void **state)
 {
 	struct fx f;
@@ -874,6 +898,7 @@ int main(void)
 		cmocka_unit_test(cancelled),
 		cmocka_unit_test(a_stall_is_no_end),
 		cmocka_unit_test(terms_are_seen),
+		cmocka_unit_test(a_sync_told_late),
 		cmocka_unit_test(silence_is_no_end),
 		cmocka_unit_test(prediction_before_is_kept),
 		cmocka_unit_test(sizes_and_amplification),
