@@ -33,8 +33,9 @@
 #define DP_GAP_BINS    32
 #define DP_BATCH_BINS  16
 #define DP_BATCH_MARKS 512u
-#define DP_STAMP_SHIFT 12 /* times of dirty events are kept in units of 4096 ns */
-#define DP_ZERO_BINS   64 /* equal parts of RAM of which the share of zero pages is known */
+#define DP_STAMP_SHIFT 12  /* times of dirty events are kept in units of 4096 ns */
+#define DP_ZERO_BINS   64  /* equal parts of RAM of which the share of zero pages is known */
+#define DP_HEAT_BINS   128 /* equal parts of RAM of which the dirty pages are counted */
 
 /* floor(log2(v)) of a non-zero value; no builtin, as BPF has no instruction for it. */
 static inline unsigned int dp_log2(unsigned long long v)

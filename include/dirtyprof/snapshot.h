@@ -72,7 +72,7 @@ struct dp_slot {
 	uint16_t id;
 	uint16_t as_id;
 	uint32_t flags;	   /* KVM_MEM_* */
-	uint64_t base_gfn; /* in host pages of page_size */
+	uint64_t base_gfn; /* in host pages: dp_vm.host_page */
 	uint64_t npages;   /* in host pages */
 	uint64_t hva;
 	bool logging;	      /* KVM_MEM_LOG_DIRTY_PAGES is set */
@@ -95,6 +95,7 @@ struct dp_vm {
 	 */
 	uint32_t granule;
 	bool granule_mixed;
+	uint32_t host_page; /* bytes: the unit of a slot's base_gfn and npages; 0: 4096 */
 	enum dp_mmu mmu;
 	enum dp_log_mode log_mode;
 	uint32_t ring_entries;	 /* per vCPU; 0 = bitmap */
@@ -266,6 +267,12 @@ struct dp_snapshot {
 	const uint64_t *vcpu_events; /* ring: pushes by vCPU */
 	uint32_t nregions;
 	const uint64_t *region_new; /* 4K pages, as new_blocks[DP_4K], by region */
+	/*
+	 * The same by place (dirtyprof/heat.h): in each of DP_HEAT_BINS equal parts of RAM, and by index of vm->slots (vm->nslots
+	 * of them; NULL: not known). Pages of a slot that was taken away meanwhile are in none.
+	 */
+	uint64_t heat[DP_HEAT_BINS];
+	const uint64_t *slot_new;
 	uint32_t nages, nexposures, nwindows, nsyncs;
 	const struct dp_ages *ages;
 	const struct dp_exposure *exposures;

@@ -118,7 +118,7 @@ static void pageset_against_bits(void **state)
 		memset(got, 0, sizeof(got));
 		dp_rollup(plain, 3 * DP_REGION_WORDS, want);
 		for (r = 0, fresh = 0; r < 3; r++)
-			fresh += dp_pageset_move(&b, r, got, round ? &a : NULL);
+			fresh += dp_pageset_move(&b, r, got, round ? &a : NULL, NULL, 0);
 		assert_memory_equal(got, want, sizeof(want));
 		assert_true(dp_bits_none(b.w, b.nwords));
 		assert_true(dp_bits_none(b.lines, b.nwords / DP_SET_LINE / 64));

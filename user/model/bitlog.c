@@ -136,7 +136,7 @@ static int count_blocks(struct dp_bitlog *b)
 			for (at = from; d->logging && at < to; at += 4096)
 				dp_pageset_or(&one, at - base, all, to - at < 4096 ? to - at : 4096);
 		}
-		dp_pageset_move(&one, 0, b->blocks[r], NULL);
+		dp_pageset_move(&one, 0, b->blocks[r], NULL, NULL, 0);
 	}
 	dp_pageset_free(&one);
 	return 0;
@@ -233,7 +233,7 @@ bool dp_bitlog_end_sync(struct dp_bitlog *b, struct dp_sync *s)
 		looked += p->armed + p->unarmed;
 		s->reported_pages += p->reported;
 		memset(dirty, 0, sizeof(dirty));
-		dp_pageset_move(&b->sync_set, r, dirty, &b->new_set);
+		dp_pageset_move(&b->sync_set, r, dirty, &b->new_set, NULL, 0);
 		for (i = 0; i < DP_SIZES; i++)
 			s->new_blocks[i] += dirty[i];
 		if (p->armed + p->unarmed) {
@@ -262,7 +262,7 @@ void dp_bitlog_end_peek(struct dp_bitlog *b)
 	b->peek_open = false;
 	for (r = 0; r < b->nregions; r++) {
 		memset(dirty, 0, sizeof(dirty));
-		dp_pageset_move(&b->peek_set, r, dirty, NULL);
+		dp_pageset_move(&b->peek_set, r, dirty, NULL, NULL, 0);
 		if (b->peek[r].armed)
 			emit(b, r, &b->peek[r], dirty, true);
 	}

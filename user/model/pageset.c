@@ -111,10 +111,65 @@ static uint64_t bytes_set(uint64_t w)
 	return (w & 0x0101010101010101ull) * 0x0101010101010101ull >> 56;
 }
 
-uint64_t dp_pageset_move(struct dp_pageset *s, uint32_t r, uint64_t count[DP_SIZES], struct dp_pageset *dst)
+/* The first part that ends behind an index. */
+static struct dp_part *part_of(struct dp_part *parts, size_t n, uint64_t index)
+{
+	size_t lo = 0, hi = n - 1, mid;
+
+	while (lo < hi) {
+		mid = lo + (hi - lo) / 2;
+		if (parts[mid].end > index)
+			hi = mid;
+		else
+			lo = mid + 1;
+	}
+	return parts + lo;
+}
+
+/* Pages of one line, which begins in *p, to the parts that they lie in; *p moves on to the last of them. */
+static void part_line(struct dp_part **p, uint64_t index, const uint64_t *w, uint64_t pages)
+{
+	uint64_t i, at, bits;
+
+	while ((*p)->end <= index)
+		++*p;
+	if ((*p)->end >= index + DP_SET_LINE * 64) {
+		(*p)->pages += pages;
+		return;
+	}
+	for (i = 0; i < DP_SET_LINE; i++) {
+		for (bits = w[i]; bits; bits &= bits - 1) {
+			at = index + i * 64 + (uint64_t)__builtin_ctzll(bits);
+			while ((*p)->end <= at)
+				++*p;
+			(*p)->pages++;
+		}
+	}
+}
+
+/* Counts the 4K and 64K blocks of a line; returns the former. */
+static uint64_t count_line(const uint64_t *w, uint64_t count[DP_SIZES])
+{
+	uint64_t pages = 0;
+	size_t k;
+
+	for (k = 0; k < DP_SET_LINE; k++) {
+		if (!w[k])
+			continue;
+		pages += dp_ones(w[k]);
+		count[DP_64K] += dp_groups16(w[k]);
+	}
+	count[DP_4K] += pages;
+	return pages;
+}
+
+uint64_t dp_pageset_move(struct dp_pageset *s, uint32_t r, uint64_t count[DP_SIZES], struct dp_pageset *dst,
+			 struct dp_part *parts, size_t nparts)
 {
 	uint64_t *lines = s->lines + (size_t)r * REGION_LINES, *w, any = 0, left, fresh = 0;
-	size_t i, k, at;
+	struct dp_part *p = nparts ? part_of(parts, nparts, (uint64_t)r << DP_REGION_SHIFT) : NULL;
+	uint64_t pages;
+	size_t i, at;
 
 	for (i = 0; i < REGION_LINES; i++) {
 		any |= lines[i];
@@ -126,13 +181,10 @@ uint64_t dp_pageset_move(struct dp_pageset *s, uint32_t r, uint64_t count[DP_SIZ
 			w = s->w + at;
 			if (dst)
 				fresh += add_line(dst, at, w, DP_SET_LINE);
-			for (k = 0; k < DP_SET_LINE; k++) {
-				if (!w[k])
-					continue;
-				count[DP_4K] += dp_ones(w[k]);
-				count[DP_64K] += dp_groups16(w[k]);
-				w[k] = 0;
-			}
+			pages = count_line(w, count);
+			if (p)
+				part_line(&p, at * 64, w, pages);
+			memset(w, 0, DP_SET_LINE * 8);
 		}
 		lines[i] = 0;
 	}

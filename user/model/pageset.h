@@ -21,6 +21,12 @@ struct dp_pageset {
 	size_t nwords;
 };
 
+/* Parts of the index, one after the other from index 0 on: how many pages were found in each. */
+struct dp_part {
+	uint64_t end; /* index behind its last page; ascending, the last one's beyond all pages */
+	uint64_t pages;
+};
+
 /* An empty set for nregions; memory is used where pages are put in. 0 or -ENOMEM. */
 int dp_pageset_init(struct dp_pageset *s, uint32_t nregions);
 void dp_pageset_free(struct dp_pageset *s); /* one that is all zero, too */
@@ -36,10 +42,11 @@ uint64_t dp_pageset_merge(struct dp_pageset *dst, const struct dp_pageset *src);
 
 /*
  * Takes region r out of a set: adds to count[] the blocks of each size in which it has a page, and moves its pages to dst, a
- * set for as many regions, unless that is NULL. Returns how many pages were new there. One pass: the lines of a large
- * set are seldom in a cache.
+ * set for as many regions, unless that is NULL. Returns how many pages were new there. Adds its pages to the parts that they
+ * lie in (nparts 0: nobody asks). One pass: the lines of a large set are seldom in a cache.
  */
-uint64_t dp_pageset_move(struct dp_pageset *s, uint32_t r, uint64_t count[DP_SIZES], struct dp_pageset *dst);
+uint64_t dp_pageset_move(struct dp_pageset *s, uint32_t r, uint64_t count[DP_SIZES], struct dp_pageset *dst,
+			 struct dp_part *parts, size_t nparts);
 
 /* Empties it. */
 void dp_pageset_clear(struct dp_pageset *s);

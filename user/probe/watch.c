@@ -187,6 +187,7 @@ void dp_watch_close(struct dp_watch *w)
 	free(w->iv.exposures.data);
 	free(w->iv.windows.data);
 	free(w->iv.syncs.data);
+	dp_heat_free(&w->heat);
 	free(w->vm.slots);
 	free(w->vm.region_pages);
 	free(w->recs);
@@ -286,7 +287,7 @@ static int poll_once(struct dp_watch *w)
 	return 0;
 }
 
-/* What is dirty in the interval, by size and by region; the next one begins with none. */
+/* What is dirty in the interval, by size, by region and by place; the next one begins with none. */
 static void count_pages(struct dp_watch *w, struct dp_pageset *pages, struct dp_snapshot *s)
 {
 	uint64_t before;
@@ -297,9 +298,10 @@ static void count_pages(struct dp_watch *w, struct dp_pageset *pages, struct dp_
 	dp_watch_granule_seen(w, pages);
 	for (r = 0; r < w->layout.nregions; r++) {
 		before = s->new_blocks[DP_4K];
-		w->seen_pages += dp_pageset_move(pages, r, s->new_blocks, &w->seen);
+		w->seen_pages += dp_pageset_move(pages, r, s->new_blocks, &w->seen, w->heat.part, w->heat.n);
 		w->region_new[r] = s->new_blocks[DP_4K] - before;
 	}
+	dp_heat_take(&w->heat, s->heat);
 }
 
 /* Closes the interval and describes it. */
@@ -326,6 +328,7 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 	s->seen_pages = w->seen_pages;
 	s->nregions = w->layout.nregions;
 	s->region_new = w->region_new;
+	s->slot_new = w->heat.slot_new;
 	s->nvcpus =
 		w->source == DP_SRC_RING ? (w->vm.nvcpus < DP_MAX_VCPUS ? w->vm.nvcpus : DP_MAX_VCPUS) : 0;
 	s->vcpu_events = w->iv.vcpu_events;

@@ -9,6 +9,7 @@
 #include "probe/watch.h"
 #include "probe/wire.h"
 #include "model/bitlog.h"
+#include "model/heat.h"
 #include "model/layout.h"
 #include "model/pageset.h"
 #include "vm/busy.h"
@@ -74,6 +75,7 @@ struct dp_watch {
 	struct dp_pageset sync_pages; /* ring: since the last sync */
 	uint64_t seen_pages, last_sync;
 	uint64_t *region_new;
+	struct dp_heat heat; /* of vm's slots */
 	/* harvest: the sync under way */
 	uint32_t sync_keys[512], nsync_keys;
 	uint64_t sync_last;

@@ -76,7 +76,7 @@ static int take_events(struct dp_watch *w, uint32_t set, struct dp_sync *sync)
 	if (sync) {
 		dp_watch_change_log(w, &w->sync_pages);
 		for (i = 0; i < w->layout.nregions; i++)
-			dp_pageset_move(&w->sync_pages, i, sync->new_blocks, NULL);
+			dp_pageset_move(&w->sync_pages, i, sync->new_blocks, NULL, NULL, 0);
 		sync->new_pages = sync->reported_pages = sync->new_blocks[DP_4K];
 		for (i = 0; i < t.nleft; i++)
 			dp_pageset_or(&w->sync_pages, t.left[i], &one, 1);

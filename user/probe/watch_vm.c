@@ -95,6 +95,7 @@ static int fill_vm(struct dp_watch *w, const struct dp_vm_rec *vr)
 	vm->slots = slots;
 	vm->region_pages = pages;
 	vm->nslots = w->nrecs;
+	vm->host_page = (uint32_t)sysconf(_SC_PAGESIZE);
 	vm->nregions = w->layout.nregions;
 	vm->generation++;
 	vm->nvcpus = dp_inspect_vcpus(w->inspect);
@@ -131,7 +132,7 @@ static int fill_vm(struct dp_watch *w, const struct dp_vm_rec *vr)
 	dp_layout_count(&w->layout, ext, n, pages, vm->blocks);
 	vm->ram_pages = vm->blocks[DP_4K];
 	free(ext);
-	return 0;
+	return dp_heat_plan(&w->heat, vm);
 }
 
 /* Tells the programs and the bitmap reader which slots there are. */

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+/*
+ * Where in a VM's memory: its RAM in the order of guest-physical addresses, without the holes, each page once, and its
+ * division into DP_HEAT_BINS equal parts (struct dp_snapshot: heat). Pure.
+ */
+#ifndef DIRTYPROF_HEAT_H
+#define DIRTYPROF_HEAT_H
+
+#include "dirtyprof/snapshot.h"
+
+/* Consecutive RAM of one slot. */
+struct dp_ram {
+	uint64_t gfn, npages; /* 4K pages */
+	uint32_t slot;	      /* index of vm->slots */
+};
+
+/*
+ * The first RAM at or behind the 4K page gfn, as far as it is of one slot; false: there is none. A page that several slots show
+ * is of the one in the lowest address space (what SMM sees of RAM is RAM).
+ */
+bool dp_ram_next(const struct dp_vm *vm, uint64_t gfn, struct dp_ram *out);
+
+/* One part: 4K gfns [lo, hi), which may have holes between them; of them, so many pages are the part's RAM, the others none. */
+struct dp_heat_range {
+	uint64_t lo, hi, pages; /* all 0: a part of a VM of fewer than DP_HEAT_BINS pages that has none */
+};
+
+/* All parts. Part i has the pages from floor(i * n / DP_HEAT_BINS) on, counted along RAM, of n. */
+void dp_heat_ranges(const struct dp_vm *vm, struct dp_heat_range out[DP_HEAT_BINS]);
+
+/* One of them: lo and hi, returns its pages. To have them all, ask for all at once. */
+uint64_t dp_heat_range(const struct dp_vm *vm, uint32_t bin, uint64_t *lo, uint64_t *hi);
+
+/* The first 4K gfn of region r's frame of 1 GiB (snapshot's region_new); UINT64_MAX: no slot lies in it. */
+uint64_t dp_region_gfn(const struct dp_vm *vm, uint32_t r);
+
+#endif
