@@ -20,19 +20,18 @@ const char *dp_text_speed_from(enum dp_speed_from f)
 static void unknown(struct dp_buf *b, const struct dp_report *r)
 {
 	if (r->mig.outcome == DP_MIG_DONE)
-		dp_text_wrap(b, 2, "Verdict: the migration is done.");
+		dp_buf_printf(b, "the migration is done.");
 	else if (!r->ever_logged)
-		dp_text_wrap(b, 2,
-			     "Verdict: unknown, as the VM did not log dirty pages while it was watched.");
+		dp_buf_printf(b, "unknown, as the VM did not log dirty pages while it was watched.");
 	else if (!r->known)
-		dp_text_wrap(b, 2, "Verdict: unknown, as no dirty page's age was seen.");
+		dp_buf_printf(b, "unknown, as no dirty page's age was seen.");
 	else if (isnan(r->speeds.rounds.mid))
-		dp_text_wrap(b, 2, "Verdict: unknown, as the bandwidth is not known.");
+		dp_buf_printf(b, "unknown, as the bandwidth is not known.");
 	else
-		dp_text_wrap(b, 2, "Verdict: unknown.");
+		dp_buf_printf(b, "unknown.");
 }
 
-void dp_text_verdict(struct dp_buf *b, const struct dp_report *r)
+void dp_words_verdict(struct dp_buf *b, const struct dp_report *r)
 {
 	const struct dp_prediction *p = &r->pred;
 	char limit[FMT], bw[FMT], floor[FMT_EST], least[FMT_EST], total[FMT_EST], down[FMT_EST], n[FMT_EST];
@@ -48,32 +47,40 @@ void dp_text_verdict(struct dp_buf *b, const struct dp_report *r)
 	if (!r->predicted)
 		unknown(b, r);
 	else if (p->verdict == DP_CONVERGES)
-		dp_text_wrap(
-			b, 2,
-			"Verdict: CONVERGES. At %s the migration %s end: rounds %s, %s in all, with the guest down "
+		dp_buf_printf(
+			b,
+			"CONVERGES. At %s the migration %s end: rounds %s, %s in all, with the guest down "
 			"for %s; the limit is %s%s.",
 			bw, will, n, total, down, limit,
 			p->downtime.mid > r->limit ? ", which QEMU holds against the sending alone" : "");
 	else if (p->verdict == DP_NEVER && p->floor.mid > r->limit)
-		dp_text_wrap(
-			b, 2,
-			"Verdict: NEVER. At %s the downtime cannot go below %s, and the limit is %s: the "
-			"migration %s not end by itself.",
-			bw, floor, limit, will);
+		dp_buf_printf(b,
+			      "NEVER. At %s the downtime cannot go below %s, and the limit is %s: the "
+			      "migration %s not end by itself.",
+			      bw, floor, limit, will);
 	else if (p->verdict == DP_NEVER)
-		dp_text_wrap(
-			b, 2,
-			"Verdict: NEVER. At %s and a limit of %s what is left never falls under what QEMU asks "
-			"for before it stops the guest: the migration %s not end by itself.",
-			bw, limit, will);
+		dp_buf_printf(b,
+			      "NEVER. At %s and a limit of %s what is left never falls under what QEMU asks "
+			      "for before it stops the guest: the migration %s not end by itself.",
+			      bw, limit, will);
 	else if (p->verdict == DP_BORDERLINE)
-		dp_text_wrap(
-			b, 2,
-			"Verdict: BORDERLINE. The least downtime limit that converges at %s is %s, and the "
-			"limit is %s: the measurement does not decide it.",
-			bw, least, limit);
+		dp_buf_printf(b,
+			      "BORDERLINE. The least downtime limit that converges at %s is %s, and the "
+			      "limit is %s: the measurement does not decide it.",
+			      bw, least, limit);
 	else
 		unknown(b, r);
+}
+
+void dp_text_verdict(struct dp_buf *b, const struct dp_report *r)
+{
+	struct dp_buf words = { 0 };
+
+	dp_words_verdict(&words, r);
+	if (words.len)
+		dp_text_wrap(b, 2, "Verdict: %s", words.data);
+	b->failed |= words.failed;
+	dp_buf_free(&words);
 }
 
 /* Where the granule is a hugepage's the VM can have smaller ones; where it is the host's own page, only another kernel can. */
@@ -95,44 +102,44 @@ static void advice(struct dp_buf *b, const struct dp_report *r, const struct dp_
 
 	switch (n->kind) {
 	case DP_NOTE_SMALLER_PAGES:
-		dp_text_wrap(
-			b, 4,
-			"  - %s: KVM tells apart only %s here, and of what it reports %s really changed; "
-			"%s would then do",
-			smaller_pages(c, sizeof(c), r, n->value), dp_fmt_page(a, sizeof(a), r->vm.granule),
-			dp_fmt_share(share, sizeof(share), r->change.share.mid),
-			dp_fmt_bits(bw, sizeof(bw), n->value2));
+		dp_buf_printf(b,
+			      "%s: KVM tells apart only %s here, and of what it reports %s really changed; "
+			      "%s would then do",
+			      smaller_pages(c, sizeof(c), r, n->value),
+			      dp_fmt_page(a, sizeof(a), r->vm.granule),
+			      dp_fmt_share(share, sizeof(share), r->change.share.mid),
+			      dp_fmt_bits(bw, sizeof(bw), n->value2));
 		break;
 	case DP_NOTE_RAISE_LIMIT:
-		dp_text_wrap(b, 4, "  - raise downtime-limit to at least %.0f ms", ceil(n->value * 1e3));
+		dp_buf_printf(b, "raise downtime-limit to at least %.0f ms", ceil(n->value * 1e3));
 		break;
 	case DP_NOTE_NEED_BANDWIDTH:
-		dp_text_wrap(b, 4, "  - or it needs at least %s", dp_fmt_bits(a, sizeof(a), n->value));
+		dp_buf_printf(b, "or it needs at least %s", dp_fmt_bits(a, sizeof(a), n->value));
 		break;
 	case DP_NOTE_NEED_THROTTLE:
-		dp_text_wrap(b, 4, "  - or a vCPU throttle of %.0f %% (auto-converge gets there by itself)",
-			     ceil(n->value * 100));
+		dp_buf_printf(b, "or a vCPU throttle of %.0f %% (auto-converge gets there by itself)",
+			      ceil(n->value * 100));
 		break;
 	case DP_NOTE_THROTTLE_FAILS:
-		dp_text_wrap(b, 4, "  - no vCPU throttle up to 99 %% would do it");
+		dp_buf_printf(b, "no vCPU throttle up to 99 %% would do it");
 		break;
 	case DP_NOTE_SWITCHOVER_BW:
-		dp_text_wrap(b, 4,
-			     "  - set avail-switchover-bandwidth to %.0f (%s): QEMU lifts its rate limit at "
-			     "switchover, but does not count on it unless told (8.2 and later)",
-			     n->value, dp_fmt_bits(a, sizeof(a), n->value));
+		dp_buf_printf(b,
+			      "set avail-switchover-bandwidth to %.0f (%s): QEMU lifts its rate limit at "
+			      "switchover, but does not count on it unless told (8.2 and later)",
+			      n->value, dp_fmt_bits(a, sizeof(a), n->value));
 		break;
 	case DP_NOTE_RAISE_CAP:
-		dp_text_wrap(b, 4, "  - raise max-bandwidth: it holds the rounds to %s on a path of %s",
-			     dp_fmt_bits(a, sizeof(a), n->value), dp_fmt_bits(c, sizeof(c), n->value2));
+		dp_buf_printf(b, "raise max-bandwidth: it holds the rounds to %s on a path of %s",
+			      dp_fmt_bits(a, sizeof(a), n->value), dp_fmt_bits(c, sizeof(c), n->value2));
 		break;
 	case DP_NOTE_POSTCOPY:
-		dp_text_wrap(b, 4, "  - or post-copy, if a downtime of %s is more than is acceptable",
-			     dp_fmt_time(a, sizeof(a), n->value));
+		dp_buf_printf(b, "or post-copy, if a downtime of %s is more than is acceptable",
+			      dp_fmt_time(a, sizeof(a), n->value));
 		break;
 	case DP_NOTE_SETTLE_WINDOW:
-		dp_text_wrap(b, 4, "  - a measurement over %s would settle it",
-			     dp_fmt_time(a, sizeof(a), n->value));
+		dp_buf_printf(b, "a measurement over %s would settle it",
+			      dp_fmt_time(a, sizeof(a), n->value));
 		break;
 	default:
 		break;
@@ -147,17 +154,16 @@ static void coarse(struct dp_buf *b, const struct dp_report *r, const struct dp_
 
 	dp_fmt_page(a, sizeof(a), (uint32_t)n->value);
 	if (isnan(n->value2))
-		dp_text_wrap(
-			b, 2,
-			"Note: KVM tells apart only %s here, so one 4K write makes QEMU resend all of it; "
-			"what was really written is less than shown.%s",
-			a, huge ? " Back the VM with smaller pages to migrate it." : "");
+		dp_buf_printf(b,
+			      "KVM tells apart only %s here, so one 4K write makes QEMU resend all of it; "
+			      "what was really written is less than shown.%s",
+			      a, huge ? " Back the VM with smaller pages to migrate it." : "");
 	else
-		dp_text_wrap(
-			b, 2,
-			"Note: KVM tells apart only %s here, so one 4K write makes QEMU resend all of it: "
-			"%s what really changed%s.",
-			a, dp_fmt_times(x, sizeof(x), n->value2), huge ? ", as hugepages back the VM" : "");
+		dp_buf_printf(b,
+			      "KVM tells apart only %s here, so one 4K write makes QEMU resend all of it: "
+			      "%s what really changed%s.",
+			      a, dp_fmt_times(x, sizeof(x), n->value2),
+			      huge ? ", as hugepages back the VM" : "");
 }
 
 static void caution(struct dp_buf *b, const struct dp_report *r, const struct dp_note *n)
@@ -169,52 +175,48 @@ static void caution(struct dp_buf *b, const struct dp_report *r, const struct dp
 		coarse(b, r, n);
 		break;
 	case DP_NOTE_NO_BANDWIDTH:
-		dp_text_wrap(
-			b, 2,
-			"Note: no bandwidth is known, so nothing can be said of convergence: give --bandwidth "
-			"(e.g. 10G), or watch a migration.");
+		dp_buf_printf(
+			b, "no bandwidth is known, so nothing can be said of convergence: give --bandwidth "
+			   "(e.g. 10G), or watch a migration.");
 		break;
 	case DP_NOTE_CAP_UNKNOWN:
-		dp_text_wrap(
-			b, 2,
-			"Note: QEMU's max-bandwidth is not known here; unless it is raised, its default holds "
+		dp_buf_printf(
+			b,
+			"QEMU's max-bandwidth is not known here; unless it is raised, its default holds "
 			"the rounds to %s.",
 			dp_fmt_bits(a, sizeof(a), n->value));
 		break;
 	case DP_NOTE_PHASE:
-		dp_text_wrap(
-			b, 2,
-			"Note: the guest changed its habits: %s new pages/s of late, %s before. The curve mixes "
+		dp_buf_printf(
+			b,
+			"the guest changed its habits: %s new pages/s of late, %s before. The curve mixes "
 			"both.",
 			dp_fmt_count(a, sizeof(a), n->value2), dp_fmt_count(c, sizeof(c), n->value));
 		break;
 	case DP_NOTE_SHORT_REACH:
-		dp_text_wrap(
-			b, 2,
-			"Note: the curve was seen up to %s, but the longest round takes %s: beyond it is "
-			"extrapolated.",
-			dp_fmt_time(a, sizeof(a), n->value), dp_fmt_time(c, sizeof(c), n->value2));
+		dp_buf_printf(b,
+			      "the curve was seen up to %s, but the longest round takes %s: beyond it is "
+			      "extrapolated.",
+			      dp_fmt_time(a, sizeof(a), n->value), dp_fmt_time(c, sizeof(c), n->value2));
 		break;
 	case DP_NOTE_LOST:
-		dp_text_wrap(b, 2, "Note: %s events were LOST: the rates are lower bounds.",
-			     dp_fmt_count(a, sizeof(a), n->value));
+		dp_buf_printf(b, "%s events were LOST: the rates are lower bounds.",
+			      dp_fmt_count(a, sizeof(a), n->value));
 		break;
 	case DP_NOTE_ZERO_UNKNOWN:
-		dp_text_wrap(
-			b, 2,
-			"Note: how much of RAM is zero is not known, so the first round and the total are upper "
-			"bounds.");
+		dp_buf_printf(
+			b, "how much of RAM is zero is not known, so the first round and the total are upper "
+			   "bounds.");
 		break;
 	case DP_NOTE_COARSE_TIMES:
-		dp_text_wrap(
-			b, 2,
-			"Note: KVM marks writes %s late here, %s at once: below that the curve's band is wide.",
+		dp_buf_printf(
+			b, "KVM marks writes %s late here, %s at once: below that the curve's band is wide.",
 			dp_fmt_time(a, sizeof(a), n->value), dp_fmt_count(c, sizeof(c), n->value2));
 		break;
 	case DP_NOTE_FEW_STARTS:
-		dp_text_wrap(
-			b, 2,
-			"Note: the log is re-armed piece by piece: of %s syncs, %s left all pages armed at about one "
+		dp_buf_printf(
+			b,
+			"the log is re-armed piece by piece: of %s syncs, %s left all pages armed at about one "
 			"time, from which marks can be counted. What the bitmaps show (--source harvest) rests on "
 			"every sync.",
 			dp_fmt_count(c, sizeof(c), n->value2), dp_fmt_count(a, sizeof(a), n->value));
@@ -224,12 +226,33 @@ static void caution(struct dp_buf *b, const struct dp_report *r, const struct dp
 	}
 }
 
+bool dp_words_note(struct dp_buf *b, const struct dp_report *r, const struct dp_note *n)
+{
+	size_t before = b->len;
+
+	advice(b, r, n);
+	if (b->len > before)
+		return true;
+	caution(b, r, n);
+	return false;
+}
+
 void dp_text_notes(struct dp_buf *b, const struct dp_report *r)
 {
+	struct dp_buf words = { 0 };
 	uint32_t i;
+	int pass;
 
-	for (i = 0; i < r->nnotes; i++)
-		advice(b, r, &r->note[i]);
-	for (i = 0; i < r->nnotes; i++)
-		caution(b, r, &r->note[i]);
+	for (pass = 0; pass < 2; pass++) {
+		for (i = 0; i < r->nnotes; i++) {
+			bool is_advice;
+
+			dp_buf_reset(&words);
+			is_advice = dp_words_note(&words, r, &r->note[i]);
+			if (words.len && is_advice == !pass)
+				dp_text_wrap(b, pass ? 2 : 4, pass ? "Note: %s" : "  - %s", words.data);
+		}
+	}
+	b->failed |= words.failed;
+	dp_buf_free(&words);
 }
