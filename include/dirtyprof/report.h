@@ -121,6 +121,8 @@ struct dp_migration {
 	enum dp_verdict before_verdict;
 	struct dp_est before_total, before_downtime, before_blackout;
 	double before_rounds;
+	uint32_t before_nrounds; /* kept in before_round[]: the first ones of the middle of the band */
+	struct dp_round before_round[DP_REPORT_SYNCS];
 	uint32_t nsyncs;	/* kept in syncs[] */
 	uint32_t dropped_syncs; /* earlier ones that are not */
 	struct dp_sync_report syncs[DP_REPORT_SYNCS];

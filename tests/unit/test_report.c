@@ -116,6 +116,9 @@ static void fill_migration(struct dp_report *r)
 	m->before_verdict = DP_NEVER;
 	m->before_total = m->before_downtime = fx_est(HUGE_VAL, HUGE_VAL, HUGE_VAL);
 	m->before_rounds = 3;
+	m->before_nrounds = 2;
+	m->before_round[0] = (struct dp_round){ 131072, 4.5, 2570 };
+	m->before_round[1] = (struct dp_round){ 2570, 0.09, 220 };
 	m->nsyncs = 1;
 	*y = (struct dp_sync_report){
 		.number = 2, .round = 1, .t = 9.25, .since = 4.25, .by_migration = true
@@ -264,7 +267,11 @@ static void json_is_valid(void **state)
 	strcpy(r.vm.name, "a\"b\\c\xc3\xa9");
 	r.kind = DP_REPORT_INTERVAL;
 	dp_json_line(&b, &r);
+	assert_null(strstr(b.data, "\"round\":["));
 	dp_json_final(&b, &r);
+	assert_non_null(
+		strstr(b.data,
+		       "\"rounds\":3,\"round\":[{\"pages\":131072,\"seconds\":4.5,\"dirtied\":2570}"));
 	r.nnotes = DP_NOTE_KINDS;
 	for (unsigned int k = 0; k < DP_NOTE_KINDS; k++)
 		r.note[k] = (struct dp_note){ (enum dp_note_kind)k, HUGE_VAL, NAN };

@@ -548,6 +548,9 @@ static void prediction_before_is_kept(void **state)
 	assert_memory_equal(&r->mig.before_total, &before.total, sizeof(before.total));
 	assert_memory_equal(&r->mig.before_downtime, &before.downtime, sizeof(before.downtime));
 	assert_int_equal(r->mig.before_verdict, before.verdict);
+	assert_true(before.nrounds > 0 && before.nrounds < DP_REPORT_SYNCS);
+	assert_int_equal(r->mig.before_nrounds, before.nrounds);
+	assert_memory_equal(r->mig.before_round, before.round, before.nrounds * sizeof(before.round[0]));
 	/* from now on the measured 20 MB/s count */
 	close_to(r->speeds.rounds.mid, 20e6);
 	dp_session_free(s);

@@ -66,6 +66,8 @@ void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap)
 		mt->m.before_downtime = r->pred.downtime;
 		mt->m.before_blackout = r->pred.blackout;
 		mt->m.before_rounds = r->pred.nrounds;
+		mt->m.before_nrounds = r->pred.nrounds < DP_REPORT_SYNCS ? r->pred.nrounds : DP_REPORT_SYNCS;
+		memcpy(mt->m.before_round, r->pred.round, mt->m.before_nrounds * sizeof(r->pred.round[0]));
 	}
 	dp_bw_reset(&s->bw);
 	memset(&s->phase, 0, sizeof(s->phase));

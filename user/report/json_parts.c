@@ -140,12 +140,24 @@ static void terms(struct dp_jw in, const struct dp_report *r)
 	dp_json_assumed(w, r->assumed);
 }
 
+static void round_list(struct dp_jw w, const struct dp_round *round, uint32_t n)
+{
+	struct json_object *a = dp_jw_array(w, "round");
+	uint32_t i;
+
+	for (i = 0; a && i < n; i++) {
+		struct dp_jw o = dp_jw_item(w, a);
+
+		dp_jw_num(o, "pages", round[i].pages);
+		dp_jw_num(o, "seconds", round[i].seconds);
+		dp_jw_num(o, "dirtied", round[i].dirtied);
+	}
+}
+
 void dp_json_prediction(struct dp_jw in, const struct dp_report *r, bool rounds)
 {
-	struct dp_jw w = dp_jw_object(in, "prediction"), o;
+	struct dp_jw w = dp_jw_object(in, "prediction");
 	const struct dp_prediction *p = &r->pred;
-	struct json_object *a;
-	uint32_t i;
 
 	dp_jw_bool(w, "known", r->predicted);
 	dp_jw_str(w, "verdict", dp_verdict_name(p->verdict));
@@ -160,15 +172,8 @@ void dp_json_prediction(struct dp_jw in, const struct dp_report *r, bool rounds)
 	dp_jw_est(w, "least_bandwidth_bytes_per_s", p->least_bandwidth);
 	dp_jw_est(w, "least_throttle", p->least_throttle);
 	terms(w, r);
-	if (!rounds)
-		return;
-	a = dp_jw_array(w, "round");
-	for (i = 0; a && i < p->nrounds && i < DP_MAX_ROUNDS; i++) {
-		o = dp_jw_item(w, a);
-		dp_jw_num(o, "pages", p->round[i].pages);
-		dp_jw_num(o, "seconds", p->round[i].seconds);
-		dp_jw_num(o, "dirtied", p->round[i].dirtied);
-	}
+	if (rounds)
+		round_list(w, p->round, p->nrounds < DP_MAX_ROUNDS ? p->nrounds : DP_MAX_ROUNDS);
 }
 
 static void blocks(struct dp_jw in, const char *key, const uint64_t *v)
@@ -201,7 +206,7 @@ void dp_json_sync(struct dp_jw w, const struct dp_sync_report *y)
 	dp_jw_num(w, "rounds", y->rounds);
 }
 
-static void before(struct dp_jw in, const struct dp_migration *m)
+static void before(struct dp_jw in, const struct dp_migration *m, bool rounds)
 {
 	struct dp_jw w = dp_jw_object(in, "predicted_before");
 
@@ -211,6 +216,8 @@ static void before(struct dp_jw in, const struct dp_migration *m)
 	dp_jw_est(w, "downtime_s", m->before_downtime);
 	dp_jw_est(w, "blackout_s", m->before_blackout);
 	dp_jw_num(w, "rounds", m->before_rounds);
+	if (rounds)
+		round_list(w, m->before_round, m->before_nrounds);
 }
 
 void dp_json_migration(struct dp_jw in, const struct dp_migration *m, bool syncs)
@@ -237,7 +244,7 @@ void dp_json_migration(struct dp_jw in, const struct dp_migration *m, bool syncs
 	dp_jw_num(w, "downtime_s", m->downtime);
 	dp_jw_num(w, "fixed_s", m->fixed_seen);
 	dp_jw_num(w, "queue_bytes", m->queue_seen);
-	before(w, m);
+	before(w, m, syncs);
 	if (!syncs)
 		return;
 	dp_jw_count(w, "earlier_syncs", m->dropped_syncs);
