@@ -43,6 +43,13 @@ struct dp_auto_converge {
 	double trigger, initial, increment, max; /* ratios */
 };
 
+/* A round that is over. */
+struct dp_past {
+	double seconds; /* from the sync before, or the start, to the one that ended it */
+	double left;	/* wire bytes not sent when it ended */
+	double pending; /* wire bytes to be sent after that sync */
+};
+
 struct dp_plan {
 	double pages;	   /* N: 4K pages of migratable RAM */
 	double zero_pages; /* N0 of them, sent as zero pages; 0 if unknown */
@@ -65,9 +72,12 @@ struct dp_plan {
 	double busy;
 	/* a migration under way: */
 	bool running;
-	double remaining;  /* wire bytes still to send, known at `now` */
-	double elapsed;	   /* since it began */
-	double since_sync; /* since its last sync; dirtied meanwhile is not yet in `remaining` */
+	double remaining; /* wire bytes still to send, known at `now` */
+	double elapsed;	  /* since it began */
+	double since_sync; /* since its last sync; dirtied meanwhile is not yet in `remaining`. 0: that very moment, when
+	                      QEMU's test is still to come */
+	const struct dp_past *past; /* all of its rounds that are over; npast 0: not known */
+	uint32_t npast;
 };
 
 struct dp_round {

@@ -16,6 +16,7 @@ struct sim_copy {
 	bool sent[SIM_PAGES];	  /* at least once */
 	bool to_clear[SIM_PAGES]; /* by chunk: a CLEAR is due before its next page is sent */
 	uint32_t pending, pos, syncs;
+	uint32_t stop_at; /* copy_run returns after so many syncs; 0 never */
 	double now, last_sync;
 	double level, drained; /* bytes in the sockets, as of when */
 	double given;	       /* bytes that QEMU has given to them */
@@ -26,6 +27,8 @@ struct sim_copy {
 	double period_start, period_given;
 	uint32_t period_dirtied, high;
 	uint64_t copies; /* pages sent */
+	struct dp_past past[256];
+	uint32_t npast;
 };
 
 struct sim_result {
@@ -67,8 +70,32 @@ static inline void copy_auto_converge(struct sim_copy *s, const struct dp_plan *
 	s->period_dirtied = 0;
 }
 
+/* Only a page's first copy is zero. Zero pages are spread evenly, or fill whole parts of memory. */
+static inline bool copy_zero(const struct sim_copy *s, const struct dp_plan *plan, uint32_t i)
+{
+	uint32_t part;
+
+	for (part = 0; part < DP_ZERO_BINS; part++) {
+		if (plan->zero_at[part] > 0.0)
+			return !s->sent[i] && plan->zero_at[(uint64_t)i * DP_ZERO_BINS / SIM_PAGES] > 0.0;
+	}
+	return !s->sent[i] && fmod((double)i * plan->zero_pages, SIM_PAGES) < plan->zero_pages;
+}
+
+/* On the wire, of what is to be sent. */
+static inline double copy_bytes(const struct sim_copy *s, const struct dp_plan *plan)
+{
+	double sum = 0.0;
+	uint32_t i;
+
+	for (i = 0; i < SIM_PAGES; i++)
+		sum += !s->qemu[i] ? 0.0 : copy_zero(s, plan, i) ? DP_WIRE_ZERO : plan->wire_page;
+	return sum;
+}
+
 static inline void copy_sync(struct sim_copy *s, const struct dp_plan *plan)
 {
+	struct dp_past past = { .seconds = s->now - s->last_sync, .left = copy_bytes(s, plan) };
 	uint32_t i;
 
 	copy_guest_until(s, s->now);
@@ -85,21 +112,12 @@ static inline void copy_sync(struct sim_copy *s, const struct dp_plan *plan)
 			s->kvm[i] = false;
 		}
 	}
+	past.pending = copy_bytes(s, plan);
+	if (s->npast < 256)
+		s->past[s->npast++] = past;
 	s->last_sync = s->now;
 	s->syncs++;
 	copy_auto_converge(s, plan);
-}
-
-/* Only a page's first copy is zero. Zero pages are spread evenly, or fill whole parts of memory. */
-static inline bool copy_zero(const struct sim_copy *s, const struct dp_plan *plan, uint32_t i)
-{
-	uint32_t part;
-
-	for (part = 0; part < DP_ZERO_BINS; part++) {
-		if (plan->zero_at[part] > 0.0)
-			return !s->sent[i] && plan->zero_at[(uint64_t)i * DP_ZERO_BINS / SIM_PAGES] > 0.0;
-	}
-	return !s->sent[i] && fmod((double)i * plan->zero_pages, SIM_PAGES) < plan->zero_pages;
 }
 
 /* Seconds to get page i out. */
@@ -208,6 +226,8 @@ static inline void copy_run(struct sim_copy *s, const struct dp_plan *plan, doub
 				copy_rest(s, plan, bs, r);
 				return;
 			}
+			if (s->syncs == s->stop_at)
+				return;
 		}
 		for (until = s->now + 0.05; s->pending && s->now < until && s->now < patience;)
 			copy_page(s, plan, b);

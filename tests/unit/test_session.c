@@ -242,7 +242,7 @@ static void remaining_by_model(void **state)
 	 * 27.2 MB cannot have been left: at most the threshold is, less the share of RAM that was written, which is
 	 * among the 1009 new pages
 	 */
-	left = 6e6 * (1 - 1009.0 / 16384) + 1009 * 4104.0;
+	left = 6e6 / 4096 * 4104 * (1 - 1009.0 / 16384) + 1009 * 4104.0;
 	close_to(r->syncs[0].remaining, left);
 	close_to(r->syncs[0].sent, 40e6);
 	close_to(r->syncs[0].since, 2);

@@ -3,14 +3,15 @@
  * Follows one migration: when it began, what each sync found, what is left to send, how it ended.
  *
  * What is left, where QEMU does not say: all RAM at the start, and from then on what was left before, minus what was
- * sent, plus at each sync the new pages. QEMU syncs when what it has left falls under bandwidth x downtime limit,
- * so no more than that is carried over a sync (docs/model.md, "Rounds"); and what is left was written again meanwhile
- * in the same share as the round's other pages, so that part of it is among the new pages and counts once.
+ * sent, plus at each sync the new pages, within what QEMU's threshold says (mig_left.c). Part of what is left was written again
+ * meanwhile, is among the new pages, and counts once.
  */
 #include <string.h>
 
 #include "session_int.h"
 
+#define STEPPED_S                                                                                            \
+	0.045 /* between a sync that failed and the next there is a step of 50 ms at least, but for an early clock */
 #define SETUP_BYTES 65536.0 /* a first sync before this much was sent belongs to the setup, not to a round */
 
 double dp_mig_wire_page(const struct dp_session *s)
@@ -107,12 +108,12 @@ static double left_at(const struct dp_mig_track *mt, double sent)
 	return fmax(0, mt->rem - (sent - mt->rem_sent));
 }
 
-static double exit_threshold(const struct dp_session *s)
+/* All that the rounds so far were, for the prediction to begin where they ended. */
+static void keep_past(struct dp_mig_track *mt, double seconds, double left)
 {
-	const struct dp_speeds *sp = &s->r.speeds;
-	double bps = s->o.avail_switchover > 0 ? s->o.avail_switchover : sp->rounds.mid;
-
-	return bps * s->r.limit;
+	if (mt->npast < PAST)
+		mt->past[mt->npast] = (struct dp_past){ seconds, left, mt->rem };
+	mt->npast++;
 }
 
 void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const struct dp_sync *sync,
@@ -120,7 +121,8 @@ void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const str
 {
 	struct dp_mig_track *mt = &s->mig;
 	double t = (double)sync->t_ns * NS, sent = sent_at(mt, snap, t), left = left_at(mt, sent);
-	double threshold = exit_threshold(s), fresh, again;
+	double since = fmax(0, t - mt->last_sync), fresh, again;
+	bool stopped = s->stopped_ns && s->stopped_ns <= sync->t_ns;
 
 	rec->sent = sent - mt->last_sync_sent;
 	mt->last_sync = t;
@@ -131,15 +133,15 @@ void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const str
 		return;
 	}
 	mt->syncs++;
-	rec->round = ++mt->m.rounds;
-	if (left > threshold) /* false where the threshold is not known */
-		left = threshold;
+	left = dp_mig_left(s, left, since > STEPPED_S && !stopped);
 	fresh = (double)sync->new_pages * dp_mig_wire_page(s);
-	again = mt->round_bytes > 0 ? fmin(1, fresh / mt->round_bytes) : 0;
+	again = dp_mig_again(s, (double)sync->new_pages, since);
+	rec->round = ++mt->m.rounds;
 	mt->rem = fmin(left * (1 - again) + fresh, (double)s->ram_pages * dp_mig_wire_page(s));
 	mt->round_bytes = mt->rem;
 	mt->rem_sent = sent;
 	rec->remaining = mt->m.remaining = mt->rem;
+	keep_past(mt, since, left);
 }
 
 void dp_mig_keep(struct dp_mig_track *mt, const struct dp_sync_report *rec)
@@ -253,6 +255,8 @@ void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap)
 			mt->rem_sent = mt->sent;
 			m->remaining_qmp = m->remaining_known = true;
 		} else {
+			if (!m->rounds) /* where the zero pages are may be known only now */
+				mt->rem = all_ram(s);
 			m->remaining_qmp = false;
 			m->remaining_known |= !isnan(s->r.zero_share) || m->rounds > 1;
 		}

@@ -55,6 +55,11 @@ int dp_plan_check(const struct dp_link *l, const struct dp_plan *p)
 	if (p->running && (!in_range(p->remaining, 0, 1e30) || !in_range(p->elapsed, 0, 1e9) ||
 			   !in_range(p->since_sync, 0, 1e9)))
 		return -EINVAL;
+	for (i = 0; p->running && i < p->npast; i++) {
+		if (!in_range(p->past[i].seconds, 0, 1e9) || !in_range(p->past[i].left, 0, 1e30) ||
+		    !in_range(p->past[i].pending, 0, 1e30))
+			return -EINVAL;
+	}
 	if (!bandwidth_missing(l->rounds) && !est_ok(l->rounds))
 		return -EINVAL;
 	if (!bandwidth_missing(l->switchover) && !est_ok(l->switchover))

@@ -31,17 +31,21 @@ struct dp_bw {
 	bool tcp, measured;
 };
 
-/* What follows a migration. Model of the remaining bytes: rem at the moment when rem_sent bytes had been sent. */
 /* Bytes sent between two times, s, and so far. */
 struct dp_mig_sent {
 	double from, to, sent, after;
 };
 
+#define PAST 256 /* rounds of a migration that are kept; after more, none is */
+
+/* What follows a migration. Model of the remaining bytes: rem at the moment when rem_sent bytes had been sent. */
 struct dp_mig_track {
 	struct dp_migration m;
 	uint64_t first_ns; /* of the wire, to tell a new migration from the tail of an old one */
 	double rem, rem_sent;
 	double round_bytes; /* what was to send when this round began, no page being zero */
+	struct dp_past past[PAST];
+	uint32_t npast; /* may exceed PAST */
 	double last_sync, last_sync_sent;
 	double last; /* last send, s; 0 none yet */
 	double sent;
@@ -106,6 +110,15 @@ void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const str
 void dp_mig_keep(struct dp_mig_track *mt, const struct dp_sync_report *rec);
 void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap);
 double dp_mig_wire_page(const struct dp_session *s);
+
+/* mig_left.c */
+/*
+ * Wire bytes that QEMU has left to send at a sync. by_bytes: what the bytes sent would say; stepped: it has sent since the last sync,
+ * and its guest runs.
+ */
+double dp_mig_left(const struct dp_session *s, double by_bytes, bool stepped);
+/* Of what is left, the share that is among the `fresh` pages that the log told after d seconds. */
+double dp_mig_again(const struct dp_session *s, double fresh, double d);
 
 /* session_predict.c */
 /* Predicts into r.pred from the curve as fitted, as of time t; cheap where nothing is known. */

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * What QEMU carries over a sync. It syncs when what it has left is under its threshold at one of its looks; at the look before, a
+ * step of sending ago, it was not. So however the count of what was sent may have drifted, what is left lies in
+ * (threshold - step, threshold).
+ */
+#include <string.h>
+
+#include "model/predict_impl.h"
+#include "model/predict_mem.h"
+#include "session_int.h"
+
+#define CAPPED_STEP                                                                                          \
+	0.1 /* s: under a cap QEMU sends what it may of BUFFER_DELAY, rests until that is over, and looks */
+
+/* Wire bytes of as many pages of QEMU's bitmap: in the first round those at the end of memory, some of which may be zero. */
+static double bytes_of(const struct dp_session *s, double pages)
+{
+	const struct dp_report *r = &s->r;
+	struct dp_plan p = { .pages = (double)s->ram_pages, .wire_page = dp_mig_wire_page(s) };
+	struct dp_sender tx;
+
+	pages = fmin(pages, p.pages);
+	if (s->mig.m.rounds || isnan(r->zero_share))
+		return pages * p.wire_page;
+	p.zero_pages = r->zero_share * p.pages;
+	memcpy(p.zero_at, r->zero_at, sizeof(p.zero_at));
+	dp_sender_start(&tx, &p, 1.0, 1.0);
+	return pages * dp_sender_bytes(&tx, dp_zeros_share(&tx, p.pages - pages, p.pages));
+}
+
+double dp_mig_left(const struct dp_session *s, double by_bytes, bool stepped)
+{
+	const struct dp_speeds *sp = &s->r.speeds;
+	double bps = s->o.avail_switchover > 0 ? s->o.avail_switchover : sp->rounds.mid, pages, hi, lo = 0;
+
+	if (!(bps > 0) || isnan(sp->rounds.mid))
+		return by_bytes;
+	pages = bps * s->r.limit / DP_WIRE_UNIT;
+	hi = bytes_of(s, pages);
+	/* a limit that is only assumed may be higher than QEMU's; above all of RAM no look can have failed */
+	if (stepped && s->o.limit > 0 && pages < (double)s->ram_pages)
+		lo = hi - sp->rounds.mid * (sp->capped ? CAPPED_STEP : DP_STEP);
+	return fmin(hi, fmax(by_bytes, fmax(0, lo)));
+}
+
+static double u_at(const struct dp_session *s, double t)
+{
+	return dp_curve_eval(s->curve, DP_4K, t).mid;
+}
+
+/*
+ * What this round was to send had been written within a w with U(w) = that. Of it U(w) + U(d) - U(w + d) pages are written within
+ * a further d, of U(d) in all. In the first round everything was to be sent.
+ */
+double dp_mig_again(const struct dp_session *s, double fresh, double d)
+{
+	double round = s->mig.round_bytes / dp_mig_wire_page(s), lo = 0, hi = 0x1p24, u, both;
+	uint32_t i;
+
+	if (!(round > 0))
+		return 0;
+	u = s->fitted ? u_at(s, d) : 0;
+	if (!s->mig.m.rounds || !(u > 0))
+		return fmin(1, fresh / round);
+	for (i = 0; i < 60; i++) {
+		double mid = (lo + hi) / 2;
+
+		if (u_at(s, mid) < round)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	both = fmax(0, u_at(s, hi) + u - u_at(s, hi + d)) / fmax(1, u_at(s, hi));
+	return fmin(1, both * fresh / u);
+}
