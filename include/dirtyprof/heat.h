@@ -8,6 +8,9 @@
 
 #include "dirtyprof/snapshot.h"
 
+/* A slot's RAM as 4K gfns [lo, hi); false: it has none, or none that can be. */
+bool dp_slot_span(const struct dp_vm *vm, uint32_t slot, uint64_t *lo, uint64_t *hi);
+
 /* Consecutive RAM of one slot. */
 struct dp_ram {
 	uint64_t gfn, npages; /* 4K pages */

@@ -13,6 +13,7 @@
 
 #include "dirtyprof/basis.h"
 #include "dirtyprof/curve.h"
+#include "dirtyprof/heat.h"
 #include "dirtyprof/predict.h"
 #include "dirtyprof/snapshot.h"
 
@@ -23,6 +24,7 @@
 #define DP_REPORT_SYNCS	  64 /* syncs of a migration that a report keeps: the latest */
 #define DP_REPORT_WINDOWS 16
 #define DP_NOTES	  20
+#define DP_HOT_ROWS	  32 /* of each list of what dirties most */
 
 /* A growable string. Zero it to start; after an allocation fails `failed` stays set and writing does nothing. */
 struct dp_buf {
@@ -180,6 +182,35 @@ struct dp_change_report {
 	double read, read_bps, limit_bps; /* bytes read; a second, as a mean; at most */
 };
 
+/* A vCPU, a range of guest-physical memory or a memslot, and what was dirtied by it or in it. */
+struct dp_hot_row {
+	uint32_t number; /* vCPU: KVM's index; slot: KVM's id, the last it had */
+	uint32_t as_id;	 /* slot: its address space */
+	uint64_t lo, hi; /* 4K gfns [lo, hi); holes may lie between; vCPU: 0 */
+	uint64_t ram;	 /* 4K pages of RAM in it; vCPU: 0 */
+	uint64_t count; /* 4K pages first written since re-armed, one for each interval; vCPU: dirty events */
+	double share;	/* of all of its list, 0 to 1 */
+};
+
+/* Where dirty pages come from: those that dirtied something, hottest first, the hottest DP_HOT_ROWS of them. */
+struct dp_hot_list {
+	uint32_t n;	   /* in row[] */
+	uint32_t hot;	   /* that dirtied anything, listed or not */
+	uint32_t all;	   /* dirty or not; of slots also those that went */
+	uint32_t half;	   /* so many of the hottest make half of the count */
+	uint64_t half_ram; /* 4K pages of RAM in these */
+	uint64_t count;	   /* of all of them */
+	struct dp_hot_row row[DP_HOT_ROWS];
+};
+
+/*
+ * regions: frames of 1 GiB in VMs of more than DP_HEAT_BINS of them, else equal parts of RAM (dirtyprof/heat.h): whichever
+ * is finer. Where RAM was laid out anew meanwhile, what had been counted before is put where its addresses are now.
+ */
+struct dp_hot {
+	struct dp_hot_list vcpus, regions, slots; /* vcpus: empty where the source cannot tell */
+};
+
 struct dp_report {
 	enum dp_report_kind kind;
 	uint32_t seq; /* of the snapshot */
@@ -196,9 +227,11 @@ struct dp_report {
 	double span, logged;		 /* s; of it, while RAM was logged */
 	uint64_t new_blocks[DP_SIZES];	 /* first dirtied since re-arming: not a rate */
 	uint64_t total_blocks[DP_SIZES]; /* the same, so far */
-	uint64_t seen;			 /* bytes of distinct 4K pages dirtied so far */
-	bool logging;			 /* now */
-	bool logging_changed;		 /* since the last line */
+	uint64_t heat
+		[DP_HEAT_BINS]; /* new_blocks[DP_4K] by equal parts of RAM; FINAL: since RAM was laid out */
+	uint64_t seen;		/* bytes of distinct 4K pages dirtied so far */
+	bool logging;		/* now */
+	bool logging_changed;	/* since the last line */
 	bool ever_logged;
 	double sent, acked; /* bytes on the migration's sockets; acked NAN unless TCP */
 	double sent_bps;    /* sent (TCP: acked) over the span; NAN: no migration */
@@ -220,6 +253,8 @@ struct dp_report {
 	double amp_now; /* with this VM's granule; NAN where the log cannot show what was really written */
 
 	struct dp_change_report change;
+	struct dp_heat_range heat_range[DP_HEAT_BINS]; /* where the parts are */
+	struct dp_hot hot;			       /* FINAL */
 
 	struct dp_speeds speeds;
 	struct dp_migration mig;

@@ -148,6 +148,40 @@ static inline struct dp_est fx_est(double lo, double mid, double hi)
 	return (struct dp_est){ lo, mid, hi };
 }
 
+static inline void fx_hot(struct dp_hot_list *l, uint64_t lo, uint64_t ram, uint64_t count, double share)
+{
+	struct dp_hot_row *h = &l->row[l->n++];
+
+	*h = (struct dp_hot_row){ .lo = lo, .hi = lo + ram, .ram = ram, .count = count, .share = share };
+	l->count += count;
+	l->hot = l->n;
+}
+
+/* 25,344 pages in 10 of 128 parts of 4 MiB, every other one from the first on; two slots; two vCPUs. */
+static inline void fx_report_hot(struct dp_report *r)
+{
+	static const uint64_t pages[] = { 10000, 5000, 2000, 2000, 1500, 1500, 1000, 1000, 800, 544 };
+	struct dp_hot *h = &r->hot;
+	uint64_t i;
+
+	for (i = 0; i < DP_HEAT_BINS; i++) {
+		r->heat[i] = i % 2 || i >= 20 ? 0 : pages[i / 2];
+		r->heat_range[i] = (struct dp_heat_range){ i * 1024, (i + 1) * 1024, 1024 };
+	}
+	for (i = 0; i < 10; i++)
+		fx_hot(&h->regions, i * 2048, 1024, pages[i], (double)pages[i] / 25344);
+	h->regions.all = 128;
+	h->regions.half = 2;
+	h->regions.half_ram = 2048;
+	fx_hot(&h->slots, 0, 65536, 25000, 25000 / 25344.0);
+	fx_hot(&h->slots, 65536, 65536, 344, 344 / 25344.0);
+	h->slots.row[1].number = 3;
+	h->slots.row[1].as_id = 1;
+	fx_hot(&h->vcpus, 0, 0, 900000, 0.729);
+	fx_hot(&h->vcpus, 0, 0, 334567, 0.271);
+	h->vcpus.row[1].number = 1;
+}
+
 /* Every number that a report can show, each different, none measured: what the forms are compared with. */
 static inline void fx_report(struct dp_report *r)
 {
@@ -198,6 +232,7 @@ static inline void fx_report(struct dp_report *r)
 	r->window[0] = 2;
 	r->window[1] = 0.5;
 	r->amp_t = r->amp_now = 1;
+	fx_report_hot(r);
 	r->change = (struct dp_change_report){ .on = true, .unit = 4096, .windows = 11, .compared = 5500 };
 	r->change.share = fx_est(0.2, 0.25, 0.3);
 	r->change.rate = fx_est(2 * MIB, 2.5 * MIB, 3 * MIB);

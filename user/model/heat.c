@@ -17,8 +17,7 @@ static unsigned int page_shift(const struct dp_vm *vm)
 	return sh;
 }
 
-/* A slot's RAM in 4K pages [lo, hi); false: it has none that can be. */
-static bool span(const struct dp_vm *vm, uint32_t i, uint64_t *lo, uint64_t *hi)
+bool dp_slot_span(const struct dp_vm *vm, uint32_t i, uint64_t *lo, uint64_t *hi)
 {
 	const struct dp_slot *s = &vm->slots[i];
 	unsigned int sh = page_shift(vm);
@@ -36,7 +35,7 @@ bool dp_ram_next(const struct dp_vm *vm, uint64_t gfn, struct dp_ram *out)
 	uint32_t i, best = 0;
 
 	for (i = 0; vm->slots && i < vm->nslots; i++) {
-		if (!span(vm, i, &lo, &hi) || hi <= gfn)
+		if (!dp_slot_span(vm, i, &lo, &hi) || hi <= gfn)
 			continue;
 		lo = lo > gfn ? lo : gfn;
 		if (lo > start || (lo == start && vm->slots[i].as_id >= vm->slots[best].as_id))
@@ -48,8 +47,8 @@ bool dp_ram_next(const struct dp_vm *vm, uint64_t gfn, struct dp_ram *out)
 	if (start == UINT64_MAX)
 		return false;
 	for (i = 0; i < vm->nslots; i++)
-		if (vm->slots[i].as_id < vm->slots[best].as_id && span(vm, i, &lo, &hi) && lo > start &&
-		    lo < end)
+		if (vm->slots[i].as_id < vm->slots[best].as_id && dp_slot_span(vm, i, &lo, &hi) &&
+		    lo > start && lo < end)
 			end = lo;
 	*out = (struct dp_ram){ .gfn = start, .npages = end - start, .slot = best };
 	return true;
@@ -116,7 +115,7 @@ uint64_t dp_region_gfn(const struct dp_vm *vm, uint32_t r)
 	for (i = 0; vm->slots && i < vm->nslots; i++) {
 		const struct dp_slot *s = &vm->slots[i];
 
-		if (r >= s->region_base && r - s->region_base < s->nregions && span(vm, i, &lo, &hi))
+		if (r >= s->region_base && r - s->region_base < s->nregions && dp_slot_span(vm, i, &lo, &hi))
 			return ((lo >> DP_REGION_SHIFT) + (r - s->region_base)) << DP_REGION_SHIFT;
 	}
 	return UINT64_MAX;

@@ -64,6 +64,7 @@ void dp_session_free(struct dp_session *s)
 	if (!s)
 		return;
 	dp_curve_free(s->curve);
+	dp_hot_free(&s->hot);
 	free(s);
 }
 
@@ -93,6 +94,7 @@ const struct dp_report *dp_session_start(struct dp_session *s, const struct dp_v
 	struct dp_report *r = &s->r;
 
 	dp_fill_subject(&r->vm, vm);
+	dp_heat_ranges(vm, r->heat_range);
 	s->ram_pages = vm->ram_pages;
 	r->kind = DP_REPORT_START;
 	r->source = source;
@@ -108,6 +110,7 @@ static void forget_shown(struct dp_session *s)
 
 	if (s->shown_line) {
 		memset(r->new_blocks, 0, sizeof(r->new_blocks));
+		memset(r->heat, 0, sizeof(r->heat));
 		r->span = r->logged = r->sent = 0;
 		s->active_s = s->acked = 0;
 		s->wire_seen = false;
@@ -176,6 +179,8 @@ static void add_counts(struct dp_session *s, const struct dp_snapshot *snap)
 		r->new_blocks[i] += snap->new_blocks[i];
 		r->total_blocks[i] += snap->new_blocks[i];
 	}
+	for (i = 0; i < DP_HEAT_BINS; i++)
+		r->heat[i] += snap->heat[i];
 	for (k = 0; k < snap->nexposures; k++)
 		if (!snap->exposures[k].level && !snap->exposures[k].from_ns)
 			s->starts += snap->exposures[k].count;
@@ -297,8 +302,13 @@ int dp_session_add(struct dp_session *s, const struct dp_snapshot *snap)
 	if (dp_mig_starts(s, snap))
 		begin_migration(s, snap);
 	err = dp_curve_add(s->curve, snap);
+	err = err ? err : dp_hot_add(&s->hot, snap);
 	if (err)
 		return err;
+	/* counts of an interval in which RAM was laid out anew would be of two divisions */
+	if (memcmp(s->r.heat_range, s->hot.range, sizeof(s->r.heat_range)))
+		memset(s->r.heat, 0, sizeof(s->r.heat));
+	memcpy(s->r.heat_range, s->hot.range, sizeof(s->r.heat_range));
 	s->fitted = false;
 	s->added = true;
 	s->reason = snap->reason;
@@ -354,6 +364,8 @@ const struct dp_report *dp_session_final(struct dp_session *s)
 	r->kind = DP_REPORT_FINAL;
 	refit(s);
 	memcpy(r->new_blocks, r->total_blocks, sizeof(r->new_blocks));
+	memcpy(r->heat, s->hot.heat, sizeof(r->heat));
+	dp_hot_fill(&s->hot, &r->hot);
 	r->span = s->t1;
 	r->logged = s->total_logged;
 	r->sent = s->total_sent;

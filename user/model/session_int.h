@@ -6,6 +6,7 @@
 #include <math.h>
 
 #include "dirtyprof/session.h"
+#include "model/hot.h"
 
 #define BW_SAMPLES 64
 #define BW_SAMPLE_S                                                                                          \
@@ -85,6 +86,7 @@ struct dp_session {
 	struct dp_bw bw;
 	struct dp_mig_track mig;
 	struct dp_phase phase;
+	struct dp_hot_track hot;
 	struct dp_report r;
 };
 

@@ -111,6 +111,7 @@ void dp_json_line(struct dp_buf *b, const struct dp_report *r)
 		return;
 	w = record(r, "interval", &failed);
 	common(w, r, false);
+	dp_jw_counts(w, "new_by_part", r->heat, DP_HEAT_BINS, 1);
 	dp_jw_count(w, "dropped_syncs", r->dropped_syncs);
 	flush(b, w);
 }
@@ -126,6 +127,8 @@ void dp_json_final(struct dp_buf *b, const struct dp_report *r)
 	dp_json_vm(w, r);
 	common(w, r, true);
 	dp_json_curve(w, r);
+	dp_json_hot(w, r);
+	dp_json_heat(w, r);
 	dp_json_basis(w, &r->basis);
 	dp_jw_num(w, "exit_status", dp_report_exit_status(r));
 	flush(b, w);

@@ -26,6 +26,7 @@ void dp_jw_count(struct dp_jw w, const char *key, uint64_t v);
 void dp_jw_bool(struct dp_jw w, const char *key, bool v);
 void dp_jw_str(struct dp_jw w, const char *key, const char *v);
 void dp_jw_est(struct dp_jw w, const char *key, struct dp_est e);
+void dp_jw_counts(struct dp_jw w, const char *key, const uint64_t *v, uint32_t n, size_t stride);
 void dp_jw_nums(struct dp_jw w, const char *key, const double *v, uint32_t n, size_t stride);
 
 /* Parts (json_parts.c). */
@@ -38,9 +39,11 @@ void dp_json_sync(struct dp_jw w, const struct dp_sync_report *y);
 void dp_json_notes(struct dp_jw w, const struct dp_report *r);
 void dp_json_self(struct dp_jw w, const struct dp_report *r);
 void dp_json_curve(struct dp_jw w, const struct dp_report *r);
-void dp_json_assumed(struct dp_jw w, uint32_t bits);	      /* DP_ASSUMED_*, as an array "assumed" */
-const char *dp_json_assumed_name(unsigned int bit);	      /* NULL: there is no such bit */
-const char *dp_json_exit_test(enum dp_exit_test e);	      /* NULL: there is no such test */
+void dp_json_assumed(struct dp_jw w, uint32_t bits);	     /* DP_ASSUMED_*, as an array "assumed" */
+const char *dp_json_assumed_name(unsigned int bit);	     /* NULL: there is no such bit */
+const char *dp_json_exit_test(enum dp_exit_test e);	     /* NULL: there is no such test */
+void dp_json_hot(struct dp_jw w, const struct dp_report *r); /* json_hot.c */
+void dp_json_heat(struct dp_jw w, const struct dp_report *r);
 void dp_json_basis(struct dp_jw w, const struct dp_basis *b); /* json_table.c */
 
 #endif

@@ -118,3 +118,12 @@ void dp_jw_nums(struct dp_jw w, const char *key, const double *v, uint32_t n, si
 		push(w, a, o);
 	}
 }
+
+void dp_jw_counts(struct dp_jw w, const char *key, const uint64_t *v, uint32_t n, size_t stride)
+{
+	struct json_object *a = dp_jw_array(w, key);
+	uint32_t i;
+
+	for (i = 0; a && i < n; i++)
+		push(w, a, json_object_new_uint64(v[i * stride]));
+}

@@ -298,6 +298,7 @@ void dp_text_final(struct dp_buf *b, const struct dp_report *r)
 			"VM, ask for a QMP calc-dirty-rate, or run dirtyprof with --start.");
 	} else {
 		print_curve(b, r);
+		dp_text_hot(b, r);
 		dp_text_change(b, r);
 		print_speeds(b, r);
 		print_prediction(b, r);

@@ -35,6 +35,9 @@ void dp_text_est(struct dp_buf *b, const char *name, struct dp_est e, dp_fmt_fn 
 /* What really changed of what the log reported (text_change.c). */
 void dp_text_change(struct dp_buf *b, const struct dp_report *r);
 
+/* Where dirty pages come from (text_hot.c). */
+void dp_text_hot(struct dp_buf *b, const struct dp_report *r);
+
 /* The verdict, the advice and the cautions (text_words.c). dp_words_*: as one line without its end, for other forms. */
 void dp_words_verdict(struct dp_buf *b, const struct dp_report *r);
 /* true: it is advice, false: a caution. Adds nothing for a kind that has no words. */
