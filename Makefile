@@ -66,7 +66,7 @@ endif
 
 # The pure part has folders of its own and may not touch libbpf, files or the clock (tests/lint.sh looks).
 PURE_DIRS := user/model user/report
-LIVE_DIRS := user/probe user/vm user/qmp user/cli
+LIVE_DIRS := user/probe user/vm user/qmp user/trace user/cli
 PURE_SRC  := $(sort $(foreach d,$(PURE_DIRS),$(wildcard $(d)/*.c)))
 LIVE_SRC  := $(sort $(foreach d,$(LIVE_DIRS),$(wildcard $(d)/*.c)))
 PURE_OBJ  := $(PURE_SRC:%.c=$(BUILD)/%.o)

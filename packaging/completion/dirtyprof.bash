@@ -12,7 +12,7 @@ _dirtyprof()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]:-} w
 	local options='-p --pid --bandwidth --switchover-bandwidth --downtime-limit --fixed-downtime --throttle
 		--start --start= --window --qmp --source --compare --compare= --no-compare --no-peek --btf --hook
-		--no-cap --learned --no-learned --json --prometheus -v --verbose -h --help --version'
+		--no-cap -o --output --append --record --from --to --merge --learned --no-learned --json --prometheus -v --verbose -h --help --version'
 	COMPREPLY=()
 
 	# bash splits an option and its value at the =
@@ -51,7 +51,7 @@ _dirtyprof()
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -X '!*.prom' -- "$cur"; compgen -d -- "$cur")
 		return ;;
-	--qmp | --start | --btf | --learned)
+	--qmp | --start | --btf | --learned | -o | --output | --record)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;
@@ -62,7 +62,7 @@ _dirtyprof()
 		list | features)
 			mapfile -t COMPREPLY < <(compgen -W "--json --btf" -- "$cur")
 			return ;;
-		predict)
+		predict | report)
 			[[ $cur == -?* ]] && break
 			compopt -o filenames 2>/dev/null
 			mapfile -t COMPREPLY < <(compgen -f -- "$cur")
@@ -70,7 +70,7 @@ _dirtyprof()
 		esac
 	done
 	if [ "$COMP_CWORD" = 1 ]; then
-		mapfile -t COMPREPLY < <(compgen -W "list features predict $options" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "list features predict record report $options" -- "$cur")
 	else
 		mapfile -t COMPREPLY < <(compgen -W "$options" -- "$cur")
 	fi

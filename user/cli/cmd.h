@@ -11,6 +11,8 @@ int dp_cmd_profile(int argc, char **argv);
 int dp_cmd_list(int argc, char **argv);
 int dp_cmd_features(int argc, char **argv);
 int dp_cmd_predict(int argc, char **argv);
+int dp_cmd_record(int argc, char **argv);
+int dp_cmd_report(int argc, char **argv);
 
 void dp_usage(void); /* to stdout: asked for */
 

@@ -9,6 +9,8 @@
 #include "cli/cmd.h"
 #include "cli/log.h"
 #include "cli/profile.h"
+#include "cli/replay.h"
+#include "trace/trace.h"
 
 #define MAX_LINE (16u << 20)
 
@@ -122,7 +124,7 @@ static int read_file(FILE *f, const char *name, struct dp_buf *b, struct input *
 		dp_err("%s: line %lu: %s", name, line + 1,
 		       err == -E2BIG ? "longer than any record" : strerror(-err));
 	} else if (!found) {
-		dp_err("%s: no report in it: it takes what dirtyprof -p PID --json printed, to its end",
+		dp_err("%s: no report in it: it takes a trace, or what dirtyprof -p PID --json printed, to its end",
 		       name);
 		err = -ENODATA;
 	}
@@ -131,7 +133,14 @@ cleanup:
 	return err;
 }
 
-int dp_table_of_file(struct profile *p)
+/* The numbers of a report are made; only of what was measured can others be made. */
+static bool json_has(const struct dp_opts *o)
+{
+	return !(o->switchover > 0) && !o->fixed_given && !(o->throttle > 0) && !(o->from > 0) &&
+	       !isfinite(o->to) && o->merge <= 1;
+}
+
+static int table_of_json(struct profile *p)
 {
 	bool in_stdin = !strcmp(p->o.file, "-");
 	const char *name = in_stdin ? "stdin" : p->o.file;
@@ -140,7 +149,11 @@ int dp_table_of_file(struct profile *p)
 	struct dp_buf line = { 0 };
 	int err;
 
-	if (!f) {
+	if (!json_has(&p->o)) {
+		err = -EINVAL;
+		dp_err("predict: of the options, what --json printed takes only --bandwidth, --downtime-limit, --no-cap; "
+		       "a trace takes more");
+	} else if (!f) {
 		err = -errno;
 		dp_err("%s: %s", name, strerror(errno));
 	} else if (!in) {
@@ -156,7 +169,12 @@ int dp_table_of_file(struct profile *p)
 	return err;
 }
 
+int dp_table_of_file(struct profile *p)
+{
+	return strcmp(p->o.file, "-") && dp_trace_is(p->o.file) ? dp_replay(p) : table_of_json(p);
+}
+
 int dp_cmd_predict(int argc, char **argv)
 {
-	return dp_profile_main(argc, argv, true);
+	return dp_profile_main(argc, argv, PROFILE_PREDICT);
 }

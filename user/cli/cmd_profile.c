@@ -15,7 +15,6 @@
 #include "cli/log.h"
 #include "cli/opts.h"
 #include "cli/profile.h"
-#include "cli/textfile.h"
 #include "probe/watch.h"
 
 #define PREDICT_NS 15000000000ull /* that a table is measured for */
@@ -32,43 +31,6 @@ static int open_signals(void)
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -errno;
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-}
-
-/* What the output formats made, to stdout. 0, or -errno when nobody takes it. */
-static int flush_out(struct profile *p)
-{
-	int err = 0;
-
-	if (p->buf.failed)
-		err = -ENOMEM;
-	else if (p->o.predict) /* its table comes at the end */
-		err = 0;
-	else if (p->buf.len && (fwrite(p->buf.data, 1, p->buf.len, stdout) != p->buf.len || fflush(stdout)))
-		err = errno ? -errno : -EIO;
-	dp_buf_reset(&p->buf);
-	if (err == -EPIPE)
-		dp_debug("nobody reads stdout any more");
-	else if (err)
-		dp_err("cannot write the output: %s", strerror(-err));
-	return err;
-}
-
-static int write_prom(struct profile *p, const struct dp_report *r, bool stale)
-{
-	const struct dp_report *const one[] = { r };
-	int err;
-
-	if (!p->o.prometheus)
-		return 0;
-	dp_buf_reset(&p->prom);
-	if (stale)
-		dp_prom_stale(&p->prom, one, 1);
-	else
-		dp_prom(&p->prom, one, 1);
-	err = p->prom.failed ? -ENOMEM : dp_textfile_write(p->o.prometheus, p->prom.data, p->prom.len);
-	if (err)
-		dp_err("cannot write %s: %s", p->o.prometheus, strerror(-err));
-	return err;
 }
 
 static void command_line(char *buf, size_t len, int argc, char **argv)
@@ -145,30 +107,18 @@ static int header(struct profile *p)
 	const struct dp_report *r = dp_session_start(p->session, dp_watch_vm(p->watch),
 						     dp_watch_source(p->watch), dp_watch_logging(p->watch));
 
-	if (p->o.json)
-		dp_json_header(&p->buf, r);
-	else
-		dp_text_header(&p->buf, r);
 	/* Before anything is measured: a target that cannot be written is an error now, not in an hour. */
-	return flush_out(p) ?: write_prom(p, r, false);
+	return dp_out_header(p, r) ?: dp_out_prom(p, r, false);
 }
 
 static int show_line(struct profile *p)
 {
 	const struct dp_report *r = dp_session_line(p->session);
-	int err;
 
 	if (!r)
 		return 0;
-	if (p->o.json)
-		dp_json_line(&p->buf, r);
-	else
-		dp_text_line(&p->buf, r);
-	err = flush_out(p);
-	if (!err)
-		err = write_prom(p, r, false);
 	p->migration_done = r->mig.outcome == DP_MIG_DONE;
-	return err;
+	return dp_out_line(p, r) ?: dp_out_prom(p, r, false);
 }
 
 static int add(struct profile *p, struct dp_snapshot *s)
@@ -176,6 +126,9 @@ static int add(struct profile *p, struct dp_snapshot *s)
 	int err;
 
 	dp_profile_qmp_facts(p, s);
+	err = dp_record_add(p, s);
+	if (err)
+		return err;
 	err = dp_session_add(p->session, s);
 	if (err == -EINVAL) {
 		dp_warn("an interval's numbers contradict each other: left out");
@@ -246,29 +199,18 @@ static int final(struct profile *p)
 		return err;
 	/* Syncs since the last line. */
 	r = dp_session_line(p->session);
-	if (r && p->o.json)
-		dp_json_line(&p->buf, r);
-	else if (r)
-		dp_text_line(&p->buf, r);
+	err = r ? dp_out_line(p, r) : 0;
 	r = dp_session_final(p->session);
-	if (p->o.predict)
-		err = dp_profile_table(p, r);
-	else if (p->o.json)
-		dp_json_final(&p->buf, r);
-	else
-		dp_text_final(&p->buf, r);
-	if (!p->o.predict) {
-		err = flush_out(p);
-		p->status = dp_report_exit_status(r);
-	}
+	if (!err)
+		err = dp_out_final(p, r);
 	p->migration_done |= r->mig.outcome == DP_MIG_DONE;
 	remember(p, r);
-	return err ?: write_prom(p, r, true);
+	return err ?: dp_out_prom(p, r, true);
 }
 
 static int run(struct profile *p)
 {
-	int err = header(p), end;
+	int err = dp_record_start(p) ?: header(p), end;
 
 	if (err)
 		return err;
@@ -311,7 +253,7 @@ static int set_up(struct profile *p)
 	}
 	if (*dp_watch_wire_problem(p->watch))
 		dp_warn("no bandwidth can be measured: %s", dp_watch_wire_problem(p->watch));
-	err = dp_profile_qmp_open(p);
+	err = dp_profile_qmp_open(p) ?: dp_record_open(p);
 	if (err)
 		return err;
 	learn(p);
@@ -324,9 +266,11 @@ static int set_up(struct profile *p)
 	return dp_profile_start_open(p);
 }
 
-static int parse(struct profile *p, int argc, char **argv)
+static int parse(struct profile *p, enum profile_kind kind, int argc, char **argv)
 {
-	int err = p->o.predict ? dp_opts_parse_predict(&p->o, argc, argv) : dp_opts_parse(&p->o, argc, argv);
+	int err = kind == PROFILE_PREDICT  ? dp_opts_parse_predict(&p->o, argc, argv)
+		  : kind == PROFILE_RECORD ? dp_opts_parse_record(&p->o, argc, argv)
+					   : dp_opts_parse(&p->o, argc, argv);
 
 	/* A table is no watch: it measures for a while and ends. */
 	if (p->o.predict && !p->o.count)
@@ -334,7 +278,7 @@ static int parse(struct profile *p, int argc, char **argv)
 	return err;
 }
 
-int dp_profile_main(int argc, char **argv, bool predict)
+int dp_profile_main(int argc, char **argv, enum profile_kind kind)
 {
 	struct profile *p = calloc(1, sizeof(*p));
 	int err, status;
@@ -344,8 +288,7 @@ int dp_profile_main(int argc, char **argv, bool predict)
 		return DP_EXIT_ERROR;
 	}
 	p->sigfd = -1;
-	p->o.predict = predict;
-	err = parse(p, argc, argv);
+	err = parse(p, kind, argc, argv);
 	if (!err && (p->o.help || p->o.version)) {
 		if (p->o.help)
 			dp_usage();
@@ -362,6 +305,7 @@ int dp_profile_main(int argc, char **argv, bool predict)
 	}
 	if (!err && !p->o.file)
 		err = run(p);
+	err = dp_record_close(p, !err || p->gone) ?: err;
 	status = err ? DP_EXIT_ERROR : p->status;
 	dp_profile_start_close(p);
 	dp_session_free(p->session);
@@ -376,5 +320,10 @@ int dp_profile_main(int argc, char **argv, bool predict)
 
 int dp_cmd_profile(int argc, char **argv)
 {
-	return dp_profile_main(argc, argv, false);
+	return dp_profile_main(argc, argv, PROFILE_WATCH);
+}
+
+int dp_cmd_record(int argc, char **argv)
+{
+	return dp_profile_main(argc, argv, PROFILE_RECORD);
 }

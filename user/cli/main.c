@@ -10,15 +10,16 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "list", dp_cmd_list },
-	{ "features", dp_cmd_features },
-	{ "predict", dp_cmd_predict },
+	{ "list", dp_cmd_list },     { "features", dp_cmd_features }, { "predict", dp_cmd_predict },
+	{ "record", dp_cmd_record }, { "report", dp_cmd_report },
 };
 
 void dp_usage(void)
 {
 	fputs("Usage: dirtyprof -p PID [options] [interval [count]]\n"
 	      "       dirtyprof predict FILE | - | -p PID [options] [interval [count]]\n"
+	      "       dirtyprof record -p PID -o FILE [options] [interval [count]]\n"
+	      "       dirtyprof report FILE [options]\n"
 	      "       dirtyprof list | features [--json] [--btf FILE]\n"
 	      "\n"
 	      "Profiles how fast a KVM guest dirties its memory and predicts its live migration:\n"
@@ -41,7 +42,7 @@ void dp_usage(void)
 	      "\n"
 	      "dirtyprof predict prints total time and downtime for each of a list of bandwidths\n"
 	      "(--bandwidth 1G,10G,25G) and downtime limits (--downtime-limit 100ms,300ms), from a\n"
-	      "VM that it measures (for 15 s), or from a FILE that dirtyprof -p PID --json printed.\n"
+	      "VM that it measures (for 15 s), or from a FILE: a trace, or what --json printed.\n"
 	      "\n"
 	      "What to measure with:\n"
 	      "  --start[=QMP-SOCKET]      ask QEMU for dirty-rate calculations, which switch dirty\n"
@@ -57,6 +58,14 @@ void dp_usage(void)
 	      "  --btf FILE                the kernel's types, where it has no BTF of its own\n"
 	      "  --hook USE=HOW            take this hook (dirtyprof features lists them), not the\n"
 	      "                            best that works; may be given again\n"
+	      "\n"
+	      "dirtyprof record keeps what it measures in a trace and prints nothing; report shows\n"
+	      "a trace as the live tool would have shown it, also for another path or limit.\n"
+	      "\n"
+	      "  -o, --output FILE         record: the trace; --append adds to one\n"
+	      "  --record FILE             keep a trace beside the output\n"
+	      "  --from TIME, --to TIME    report: what was measured then, since it began\n"
+	      "  --merge N                 report: N intervals to a line\n"
 	      "\n"
 	      "Output:\n"
 	      "  --json                    JSON Lines on stdout\n"

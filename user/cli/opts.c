@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-#include "cli/opts.h"
+#include "cli/opts_int.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/log.h"
 #include "cli/units.h"
 #include "probe/bpf_util.h"
-
-#define LIMIT_MAX_NS 2000000000000ull
 
 enum {
 	OPT_JSON = 256,
@@ -32,6 +31,11 @@ enum {
 	OPT_NO_CAP,
 	OPT_LEARNED,
 	OPT_NO_LEARNED,
+	OPT_RECORD,
+	OPT_APPEND,
+	OPT_FROM,
+	OPT_TO,
+	OPT_MERGE,
 	OPT_VERSION,
 };
 
@@ -56,6 +60,12 @@ static const struct option longopts[] = {
 	{ "no-cap", no_argument, NULL, OPT_NO_CAP },
 	{ "learned", required_argument, NULL, OPT_LEARNED },
 	{ "no-learned", no_argument, NULL, OPT_NO_LEARNED },
+	{ "record", required_argument, NULL, OPT_RECORD },
+	{ "output", required_argument, NULL, 'o' },
+	{ "append", no_argument, NULL, OPT_APPEND },
+	{ "from", required_argument, NULL, OPT_FROM },
+	{ "to", required_argument, NULL, OPT_TO },
+	{ "merge", required_argument, NULL, OPT_MERGE },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -214,6 +224,15 @@ static int hook(const char *value, struct dp_hooks *out)
 	return dp_hooks_ask(out, value, want, sizeof(want)) ? bad("--hook", value, want) : 0;
 }
 
+static int moment(const char *name, const char *value, double *out)
+{
+	uint64_t ns;
+	int err = duration(name, value, &ns);
+
+	*out = err ? 0 : (double)ns / 1e9;
+	return err;
+}
+
 static int one(struct dp_opts *o, int c)
 {
 	switch (c) {
@@ -265,6 +284,20 @@ static int one(struct dp_opts *o, int c)
 	case OPT_NO_CAP:
 		o->no_cap = true;
 		return 0;
+	case OPT_RECORD:
+	case 'o':
+		o->record = optarg;
+		return 0;
+	case OPT_APPEND:
+		o->append = true;
+		return 0;
+	case OPT_FROM:
+	case OPT_TO:
+		return moment(c == OPT_FROM ? "--from" : "--to", optarg, c == OPT_FROM ? &o->from : &o->to);
+	case OPT_MERGE:
+		return dp_parse_uint(optarg, 1, 1ull << 40, &o->merge)
+			       ? bad("--merge", optarg, "a number of intervals from 1")
+			       : 0;
 	case OPT_BTF:
 		return dp_use_btf(optarg);
 	case OPT_HOOK:
@@ -282,35 +315,16 @@ static int one(struct dp_opts *o, int c)
 	return -EINVAL;
 }
 
-static int positional(struct dp_opts *o, int argc, char **argv)
-{
-	if (optind < argc) {
-		if (dp_parse_duration(argv[optind], &o->interval_ns) || o->interval_ns < 50000000ull ||
-		    o->interval_ns > 3600ull * 1000000000ull)
-			return bad("interval", argv[optind],
-				   "a time from 50ms to 1h (plain numbers are seconds)");
-		optind++;
-	}
-	if (optind < argc) {
-		if (dp_parse_uint(argv[optind], 1, 1ull << 40, &o->count))
-			return bad("count", argv[optind], "a number of intervals from 1");
-		optind++;
-	}
-	if (optind < argc) {
-		dp_err("unexpected argument \"%s\" (see dirtyprof --help)", argv[optind]);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-static int options(struct dp_opts *o, int argc, char **argv)
+int dp_opts_read(struct dp_opts *o, int argc, char **argv)
 {
 	int c, err;
 
 	o->interval_ns = 1000000000ull;
+	o->to = HUGE_VAL;
+	o->merge = 1;
 	optind = 0; /* glibc: start over, also its own state */
 	opterr = 0;
-	while ((c = getopt_long(argc, argv, ":p:vh", longopts, NULL)) != -1) {
+	while ((c = getopt_long(argc, argv, ":p:o:vh", longopts, NULL)) != -1) {
 		if (c == ':') {
 			dp_err("option %s needs a value (see dirtyprof --help)", argv[optind - 1]);
 			return -EINVAL;
@@ -322,73 +336,6 @@ static int options(struct dp_opts *o, int argc, char **argv)
 		err = one(o, c);
 		if (err)
 			return err;
-	}
-	return 0;
-}
-
-int dp_opts_parse(struct dp_opts *o, int argc, char **argv)
-{
-	int err;
-
-	memset(o, 0, sizeof(*o));
-	err = options(o, argc, argv);
-	if (err || o->help || o->version)
-		return err;
-	if (o->no_cap) {
-		dp_err("--no-cap is for dirtyprof predict alone");
-		return -EINVAL;
-	}
-	err = positional(o, argc, argv);
-	if (err)
-		return err;
-	if (!o->pid) {
-		dp_err("no VM given: dirtyprof -p PID (dirtyprof list shows this host's)");
-		return -EINVAL;
-	}
-	if (o->limit_ns > LIMIT_MAX_NS) {
-		dp_err("--downtime-limit: QEMU takes at most 2000 s");
-		return -EINVAL;
-	}
-	return 0;
-}
-
-/* What only a measurement can obey. */
-static bool asks_to_measure(const struct dp_opts *o)
-{
-	return o->start || o->qmp || o->window_ns || o->source || o->no_peek || o->compare ||
-	       o->switchover > 0 || o->fixed_given || o->learned || o->throttle > 0;
-}
-
-int dp_opts_parse_predict(struct dp_opts *o, int argc, char **argv)
-{
-	int err;
-
-	memset(o, 0, sizeof(*o));
-	o->predict = true;
-	err = options(o, argc, argv);
-	if (err || o->help || o->version)
-		return err;
-	if (o->prometheus) {
-		dp_err("predict: a table has no Prometheus form (--prometheus)");
-		return -EINVAL;
-	}
-	if (o->pid) {
-		uint32_t i;
-
-		/* The slowest path has the longest first round, so the curve is needed as far as that. */
-		for (i = 0; i < o->nbandwidths; i++)
-			if (!i || o->bandwidths[i] < o->bandwidth)
-				o->bandwidth = o->bandwidths[i];
-		return positional(o, argc, argv);
-	}
-	if (optind != argc - 1) {
-		dp_err("predict: give a VM (-p PID), or one file with what dirtyprof --json printed (- is stdin)");
-		return -EINVAL;
-	}
-	o->file = argv[optind];
-	if (asks_to_measure(o)) {
-		dp_err("predict: of the options, a file takes only --bandwidth, --downtime-limit, --no-cap, --json");
-		return -EINVAL;
 	}
 	return 0;
 }

@@ -29,9 +29,16 @@ struct dp_opts {
 	enum dp_source source;
 	struct dp_hooks hooks;
 	bool start;
+	/* dirtyprof record */
+	const char *record; /* file, or NULL */
+	bool append, quiet;
+	/* dirtyprof report */
+	bool report;
+	double from, to; /* s since the recording began; to: HUGE_VAL none */
+	uint64_t merge;	 /* intervals to a line */
 	/* dirtyprof predict */
 	bool predict, no_cap;
-	const char *file; /* "-": stdin; NULL: live */
+	const char *file; /* predict ("-": stdin), report; NULL: live */
 	uint32_t nbandwidths, nlimits;
 	double bandwidths[DP_TABLE_MAX];
 	uint64_t limits_ns[DP_TABLE_MAX];
@@ -47,6 +54,12 @@ int dp_take_btf(int *argc, char **argv);
 
 /* 0, or -EINVAL after a line on stderr. */
 int dp_opts_parse(struct dp_opts *o, int argc, char **argv);
+
+/* The same for `dirtyprof record -p PID -o FILE`. */
+int dp_opts_parse_record(struct dp_opts *o, int argc, char **argv);
+
+/* The same for `dirtyprof report FILE`. */
+int dp_opts_parse_report(struct dp_opts *o, int argc, char **argv);
 
 /* The same for `dirtyprof predict [FILE]`, where --bandwidth and --downtime-limit take lists. */
 int dp_opts_parse_predict(struct dp_opts *o, int argc, char **argv);

@@ -10,6 +10,7 @@
 #include "probe/watch.h"
 #include "qmp/qmp.h"
 #include "qmp/start.h"
+#include "trace/trace.h"
 
 struct profile {
 	struct dp_opts o;
@@ -22,6 +23,7 @@ struct profile {
 	struct dp_qmp_params params;
 	bool params_known;
 	struct dp_buf buf, prom;
+	struct dp_trace_writer *trace;
 	char command[512];
 	uint64_t lines;
 	int sigfd, status;
@@ -29,8 +31,22 @@ struct profile {
 	bool failed; /* --start failed: report what there is, and say so in the exit status */
 };
 
-/* The whole command: profile, or predict. Returns the exit status. */
-int dp_profile_main(int argc, char **argv, bool predict);
+/* The whole command. Returns the exit status. */
+enum profile_kind { PROFILE_WATCH, PROFILE_PREDICT, PROFILE_RECORD };
+int dp_profile_main(int argc, char **argv, enum profile_kind kind);
+
+/* output.c: where reports go, by the options. 0, or negative errno after a line on stderr. final sets p->status. */
+int dp_out_header(struct profile *p, const struct dp_report *r);
+int dp_out_line(struct profile *p, const struct dp_report *r);
+int dp_out_final(struct profile *p, const struct dp_report *r);
+int dp_out_prom(struct profile *p, const struct dp_report *r, bool stale);
+
+/* record.c: the trace, where one is asked for. 0, or negative errno after a line on stderr. */
+int dp_record_open(struct profile *p);
+int dp_record_start(struct profile *p);
+int dp_record_opts(struct profile *p, const struct dp_session_opts *so);
+int dp_record_add(struct profile *p, const struct dp_snapshot *s);
+int dp_record_close(struct profile *p, bool end);
 
 /* cmd_predict.c: print the table; 0, or negative errno after a line on stderr. They set p->status. */
 int dp_profile_table(struct profile *p, const struct dp_report *r);

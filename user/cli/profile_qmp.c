@@ -98,6 +98,8 @@ void dp_profile_qmp_facts(struct profile *p, struct dp_snapshot *s)
 		p->params_known = true;
 		dp_profile_session_opts(p, &so);
 		dp_session_set_opts(p->session, &so);
+		/* An error stays with the trace: adding to it tells it again. */
+		dp_record_opts(p, &so);
 	}
 	s->qmp_known = true;
 	s->qmp_active = m.active;

@@ -310,6 +310,8 @@ int dp_session_add(struct dp_session *s, const struct dp_snapshot *snap)
 		memset(s->r.heat, 0, sizeof(s->r.heat));
 	memcpy(s->r.heat_range, s->hot.range, sizeof(s->r.heat_range));
 	s->fitted = false;
+	if (!s->added)
+		s->began = (double)snap->t0_ns * NS;
 	s->added = true;
 	s->reason = snap->reason;
 	s->t1 = (double)snap->t1_ns * NS;
@@ -366,7 +368,7 @@ const struct dp_report *dp_session_final(struct dp_session *s)
 	memcpy(r->new_blocks, r->total_blocks, sizeof(r->new_blocks));
 	memcpy(r->heat, s->hot.heat, sizeof(r->heat));
 	dp_hot_fill(&s->hot, &r->hot);
-	r->span = s->t1;
+	r->span = s->t1 - s->began;
 	r->logged = s->total_logged;
 	r->sent = s->total_sent;
 	r->acked = s->wire_tcp ? s->total_acked : NAN;

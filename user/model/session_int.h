@@ -70,6 +70,7 @@ struct dp_session {
 	bool added;
 	bool shown_line, shown_syncs; /* the report's accumulators are stale from the next add on */
 	double t1;		      /* end of the last snapshot */
+	double began; /* s: where the first snapshot begins; not 0 where a trace is played from later on */
 	enum dp_reason reason;
 	uint64_t stopped_ns;
 	uint64_t ram_pages;

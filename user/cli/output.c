@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Where reports go: stdout and the Prometheus file. The same for a live session and for one that is replayed. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cli/log.h"
+#include "cli/profile.h"
+#include "cli/textfile.h"
+
+/* What the output formats made, to stdout. 0, or -errno when nobody takes it. */
+static int flush_out(struct profile *p)
+{
+	int err = 0;
+
+	if (p->buf.failed)
+		err = -ENOMEM;
+	else if (p->o.predict || p->o.quiet) /* its table, or nothing, comes at the end */
+		err = 0;
+	else if (p->buf.len && (fwrite(p->buf.data, 1, p->buf.len, stdout) != p->buf.len || fflush(stdout)))
+		err = errno ? -errno : -EIO;
+	dp_buf_reset(&p->buf);
+	if (err == -EPIPE)
+		dp_debug("nobody reads stdout any more");
+	else if (err)
+		dp_err("cannot write the output: %s", strerror(-err));
+	return err;
+}
+
+int dp_out_prom(struct profile *p, const struct dp_report *r, bool stale)
+{
+	const struct dp_report *const one[] = { r };
+	int err;
+
+	if (!p->o.prometheus)
+		return 0;
+	dp_buf_reset(&p->prom);
+	if (stale)
+		dp_prom_stale(&p->prom, one, 1);
+	else
+		dp_prom(&p->prom, one, 1);
+	err = p->prom.failed ? -ENOMEM : dp_textfile_write(p->o.prometheus, p->prom.data, p->prom.len);
+	if (err)
+		dp_err("cannot write %s: %s", p->o.prometheus, strerror(-err));
+	return err;
+}
+
+int dp_out_header(struct profile *p, const struct dp_report *r)
+{
+	if (p->o.json)
+		dp_json_header(&p->buf, r);
+	else
+		dp_text_header(&p->buf, r);
+	return flush_out(p);
+}
+
+int dp_out_line(struct profile *p, const struct dp_report *r)
+{
+	if (p->o.json)
+		dp_json_line(&p->buf, r);
+	else
+		dp_text_line(&p->buf, r);
+	return flush_out(p);
+}
+
+int dp_out_final(struct profile *p, const struct dp_report *r)
+{
+	if (p->o.predict)
+		return dp_profile_table(p, r);
+	if (p->o.json)
+		dp_json_final(&p->buf, r);
+	else
+		dp_text_final(&p->buf, r);
+	p->status = p->o.quiet ? 0 : dp_report_exit_status(r);
+	return flush_out(p);
+}
