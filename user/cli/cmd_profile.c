@@ -281,7 +281,7 @@ static int parse(struct profile *p, enum profile_kind kind, int argc, char **arg
 int dp_profile_main(int argc, char **argv, enum profile_kind kind)
 {
 	struct profile *p = calloc(1, sizeof(*p));
-	int err, status;
+	int err, closed, status;
 
 	if (!p) {
 		dp_err("out of memory");
@@ -305,7 +305,9 @@ int dp_profile_main(int argc, char **argv, enum profile_kind kind)
 	}
 	if (!err && !p->o.file)
 		err = run(p);
-	err = dp_record_close(p, !err || p->gone) ?: err;
+	closed = dp_record_close(p, !err || p->gone);
+	if (!err)
+		err = closed;
 	status = err ? DP_EXIT_ERROR : p->status;
 	dp_profile_start_close(p);
 	dp_session_free(p->session);
