@@ -20,6 +20,7 @@ struct sim_copy {
 	double now, last_sync;
 	double level, drained; /* bytes in the sockets, as of when */
 	double given;	       /* bytes that QEMU has given to them */
+	double window, used;   /* under a cap: when the 100 ms began, and bytes sent in them */
 	struct sim_guest *guest;
 	double throttle;
 	double clock_from,
@@ -211,11 +212,32 @@ static inline double copy_threshold(const struct sim_copy *s, const struct dp_pl
 	return threshold;
 }
 
+/*
+ * Until QEMU looks again: after 50 ms; under a cap, when it has sent what it may of 100 ms, as fast as the path goes, and these are
+ * over.
+ */
+static inline void copy_step(struct sim_copy *s, const struct dp_plan *plan, double b, double bs)
+{
+	double until = s->now + 0.05;
+	bool capped = b < bs;
+
+	if (capped && s->now >= s->window + 0.1) {
+		s->window = s->now;
+		s->used = 0.0;
+	}
+	while (s->pending && s->now < until && !(capped && s->used >= b * 0.1)) {
+		copy_page(s, plan, capped ? bs : b);
+		s->used += plan->wire_page;
+	}
+	if (capped && s->used >= b * 0.1)
+		s->now = fmax(s->now, s->window + 0.1);
+}
+
 /* Gives up after `patience` seconds. */
 static inline void copy_run(struct sim_copy *s, const struct dp_plan *plan, double b, double bs,
 			    double exit_bps, double patience, struct sim_result *r)
 {
-	double threshold = 0.0, until, from = s->now, given = s->given;
+	double threshold = 0.0, from = s->now, given = s->given;
 
 	*r = (struct sim_result){ .total = HUGE_VAL, .downtime = HUGE_VAL };
 	while (s->now < patience) {
@@ -229,8 +251,7 @@ static inline void copy_run(struct sim_copy *s, const struct dp_plan *plan, doub
 			if (s->syncs == s->stop_at)
 				return;
 		}
-		for (until = s->now + 0.05; s->pending && s->now < until && s->now < patience;)
-			copy_page(s, plan, b);
+		copy_step(s, plan, b, bs);
 	}
 	r->syncs = s->syncs;
 }

@@ -266,7 +266,7 @@ static void test_verdicts(void **state)
 	assert_int_equal(p.verdict, DP_UNKNOWN);
 	near_est(p.stop_now, 262144 * W / 125e6);
 	/* The link in doubt, not the curve: borderline, and no window would settle it. 1000 pages need 13.65 MB/s. */
-	link.rounds = link.switchover = (struct dp_est){ 12e6, 13.65e6, 16e6 };
+	link.rounds = link.switchover = (struct dp_est){ 9e6, 13.65e6, 18e6 };
 	assert_int_equal(dp_predict(c, &link, &plan, &p), 0);
 	assert_int_equal(p.verdict, DP_BORDERLINE);
 	assert_true(p.settle_window == 0.0);

@@ -13,6 +13,9 @@
 #define CAPPED_STEP                                                                                          \
 	0.1 /* s: under a cap QEMU sends what it may of BUFFER_DELAY, rests until that is over, and looks */
 
+#define STEPPED_S                                                                                            \
+	0.045 /* between a sync that failed and the next there is a step of 50 ms at least, but for an early clock */
+
 /* Wire bytes of as many pages of QEMU's bitmap: in the first round those at the end of memory, some of which may be zero. */
 static double bytes_of(const struct dp_session *s, double pages)
 {
@@ -29,18 +32,27 @@ static double bytes_of(const struct dp_session *s, double pages)
 	return pages * dp_sender_bytes(&tx, dp_zeros_share(&tx, p.pages - pages, p.pages));
 }
 
-double dp_mig_left(const struct dp_session *s, double by_bytes, bool stepped)
+/* Before its first measurement is a second one, what went into empty sockets is part of QEMU's bandwidth. */
+static double first_extra(const struct dp_session *s, double since)
+{
+	const struct dp_report *r = &s->r;
+	bool first = !s->mig.m.rounds && since < 2 * DP_WINDOW && !s->o.multifd && !s->mig.m.multifd;
+
+	return first && !r->speeds.capped && !(s->o.avail_switchover > 0) ? s->o.queue / DP_WINDOW : 0;
+}
+
+double dp_mig_left(const struct dp_session *s, double by_bytes, double since, bool stopped)
 {
 	const struct dp_speeds *sp = &s->r.speeds;
 	double bps = s->o.avail_switchover > 0 ? s->o.avail_switchover : sp->rounds.mid, pages, hi, lo = 0;
 
 	if (!(bps > 0) || isnan(sp->rounds.mid))
 		return by_bytes;
-	pages = bps * s->r.limit / DP_WIRE_UNIT;
+	pages = (bps + first_extra(s, since)) * s->r.limit / DP_WIRE_UNIT;
 	hi = bytes_of(s, pages);
 	/* a limit that is only assumed may be higher than QEMU's; above all of RAM no look can have failed */
-	if (stepped && s->o.limit > 0 && pages < (double)s->ram_pages)
-		lo = hi - sp->rounds.mid * (sp->capped ? CAPPED_STEP : DP_STEP);
+	if (since > STEPPED_S && !stopped && s->o.limit > 0 && pages < (double)s->ram_pages)
+		lo = hi - sp->rounds.mid * (sp->capped ? DP_STEP_CAPPED : DP_STEP);
 	return fmin(hi, fmax(by_bytes, fmax(0, lo)));
 }
 
@@ -50,23 +62,22 @@ static double u_at(const struct dp_session *s, double t)
 }
 
 /*
- * What this round was to send had been written within a w with U(w) = that. Of it U(w) + U(d) - U(w + d) pages are written within
- * a further d, of U(d) in all. In the first round everything was to be sent.
+ * The set had been written within a w with U(w) = that. Of it U(w) + U(d) - U(w + d) pages are written within a further d, of
+ * U(d) in all.
  */
-double dp_mig_again(const struct dp_session *s, double fresh, double d)
+double dp_mig_again(const struct dp_session *s, double set, double fresh, double d)
 {
-	double round = s->mig.round_bytes / dp_mig_wire_page(s), lo = 0, hi = 0x1p24, u, both;
+	double lo = 0, hi = 0x1p24, u = s->fitted ? u_at(s, d) : 0, both;
 	uint32_t i;
 
-	if (!(round > 0))
+	if (!(set > 0))
 		return 0;
-	u = s->fitted ? u_at(s, d) : 0;
-	if (!s->mig.m.rounds || !(u > 0))
-		return fmin(1, fresh / round);
+	if (!(u > 0))
+		return fmin(1, fresh / set);
 	for (i = 0; i < 60; i++) {
 		double mid = (lo + hi) / 2;
 
-		if (u_at(s, mid) < round)
+		if (u_at(s, mid) < set)
 			lo = mid;
 		else
 			hi = mid;

@@ -10,8 +10,6 @@
 
 #include "session_int.h"
 
-#define STEPPED_S                                                                                            \
-	0.045 /* between a sync that failed and the next there is a step of 50 ms at least, but for an early clock */
 #define SETUP_BYTES 65536.0 /* a first sync before this much was sent belongs to the setup, not to a round */
 
 double dp_mig_wire_page(const struct dp_session *s)
@@ -116,28 +114,44 @@ static void keep_past(struct dp_mig_track *mt, double seconds, double left)
 	mt->npast++;
 }
 
+/* With pages that were found before and are not synced yet; those that were written again count once. */
+static double with_reaped(const struct dp_session *s, const struct dp_sync *sync)
+{
+	double fresh = (double)sync->new_pages, set = s->mig.reaped;
+
+	return set * (1 - dp_mig_again(s, set, fresh, (double)sync->since_ns * NS)) + fresh;
+}
+
+void dp_mig_reaped(struct dp_session *s, const struct dp_sync *sync)
+{
+	if (!sync->initial)
+		s->mig.reaped = with_reaped(s, sync);
+}
+
 void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const struct dp_sync *sync,
 		 struct dp_sync_report *rec)
 {
 	struct dp_mig_track *mt = &s->mig;
 	double t = (double)sync->t_ns * NS, sent = sent_at(mt, snap, t), left = left_at(mt, sent);
-	double since = fmax(0, t - mt->last_sync), fresh, again;
-	bool stopped = s->stopped_ns && s->stopped_ns <= sync->t_ns;
+	double since = fmax(0, t - mt->last_sync), w = dp_mig_wire_page(s), fresh = with_reaped(s, sync),
+	       again;
 
 	rec->sent = sent - mt->last_sync_sent;
 	mt->last_sync = t;
 	mt->last_sync_sent = sent;
+	mt->reaped = 0;
 	if (sync->initial || (!mt->syncs && sent < SETUP_BYTES)) {
 		mt->syncs += !sync->initial;
 		rec->remaining = left;
 		return;
 	}
 	mt->syncs++;
-	left = dp_mig_left(s, left, since > STEPPED_S && !stopped);
-	fresh = (double)sync->new_pages * dp_mig_wire_page(s);
-	again = dp_mig_again(s, (double)sync->new_pages, since);
+	left = dp_mig_left(s, left, since, s->stopped_ns && s->stopped_ns <= sync->t_ns);
+	/* in the first round all was to be sent, written or not */
+	again = mt->m.rounds ? dp_mig_again(s, mt->round_bytes / w, fresh, since)
+			     : fresh * w / mt->round_bytes;
 	rec->round = ++mt->m.rounds;
-	mt->rem = fmin(left * (1 - again) + fresh, (double)s->ram_pages * dp_mig_wire_page(s));
+	mt->rem = fmin(left * (1 - fmin(1, again)) + fresh * w, (double)s->ram_pages * w);
 	mt->round_bytes = mt->rem;
 	mt->rem_sent = sent;
 	rec->remaining = mt->m.remaining = mt->rem;

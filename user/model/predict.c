@@ -130,19 +130,39 @@ static double redirty_of(const struct dp_sim_in *in)
 	return (bytes + dp_tab_eval(in->u, bytes / in->b) * in->plan->wire_page) / in->b;
 }
 
+/* Of something that is the difference of two evenly spread ones: quantiles of 0.1, 0.3 and so on, in a mixed order. */
+static const double chance[NQ] = { 0.0, -0.5527864045000421, 0.5527864045000421, -0.22540333075851662,
+				   0.22540333075851662 };
+
+/*
+ * How late QEMU looks, what it measures and what we count is nobody's choice. As many kinds of each as of curves and bandwidths, laid out
+ * so that each kind of any of them meets each of any other once (orthogonal Latin squares).
+ */
+static void draw(struct dp_sim_in *in, uint32_t iu, uint32_t ib, double luck[NQ])
+{
+	static const uint32_t turn[NQ] = { 2, 0, 4, 1, 3 };
+	uint32_t i;
+
+	in->late = (turn[(iu + ib) % NQ] + 0.5) / NQ;
+	for (i = 0; i < NQ; i++)
+		luck[i] = chance[(iu + 2 * ib + i) % NQ];
+	in->luck = luck;
+	in->nluck = NQ;
+	in->off = chance[(iu + 3 * ib) % NQ];
+}
+
 static void run_grid(const struct dp_link *link, struct dp_sim_in *in, bool link_spreads, struct grid *g)
 {
-	/* How late QEMU looks is nobody's choice: each curve and each bandwidth meet every kind of lateness. */
-	static const uint32_t turn[NQ] = { 2, 0, 4, 1, 3 };
 	struct dp_sim_out out = { 0 };
+	double luck[NQ];
 	uint32_t iu, ib;
 
 	g->n = g->converged = 0;
 	for (iu = 0; iu < NQ; iu++) {
-		for (ib = 0; ib < (link_spreads ? NQ : 1); ib++) {
+		for (ib = 0; ib < NQ; ib++) {
 			dp_link_at(link, link_spreads ? quantile[ib] : 0.0, in);
 			in->u = env_at(in->env, quantile[iu]);
-			in->late = (turn[(iu + ib) % NQ] + 0.5) / NQ;
+			draw(in, iu, ib, luck);
 			dp_sim_run(in, &out);
 			g->total[g->n] = out.total;
 			g->downtime[g->n] = out.downtime;
@@ -153,6 +173,10 @@ static void run_grid(const struct dp_link *link, struct dp_sim_in *in, bool link
 			g->n++;
 		}
 	}
+	in->late = 0.5;
+	in->luck = NULL;
+	in->nluck = 0;
+	in->off = 0.0;
 }
 
 static void run_middle(const struct dp_link *link, struct dp_sim_in *in, struct grid *g,
@@ -162,7 +186,6 @@ static void run_middle(const struct dp_link *link, struct dp_sim_in *in, struct 
 
 	dp_link_at(link, 0.0, in);
 	in->u = env_at(in->env, 0.0);
-	in->late = 0.5;
 	dp_sim_run(in, &mid);
 	out->mid_converges = mid.converges;
 	out->nrounds = mid.nrounds < DP_MAX_ROUNDS ? mid.nrounds : DP_MAX_ROUNDS;

@@ -9,6 +9,9 @@
 #include "model/predict_impl.h"
 
 #define DP_STEP 0.05 /* seconds of sending between two looks at the threshold (QEMU's MAX_WAIT) */
+/* the same under a cap: QEMU sends what it may within BUFFER_DELAY, and rests until that is over */
+#define DP_STEP_CAPPED 0.1
+#define DP_WINDOW      0.1 /* seconds over which QEMU measures its bandwidth (BUFFER_DELAY) */
 
 /* When a part of memory was last sent. Times on the guest's clock, which a throttle slows down, from the start. */
 struct dp_rec {

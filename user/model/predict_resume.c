@@ -114,7 +114,8 @@ static void replay(struct dp_mem *s)
 	for (i = 0; i < p->npast; i++) {
 		replay_round(s, p->past[i].left, p->past[i].seconds * s->k);
 		dp_mem_sync(s);
-		put_right(s, p->past[i].pending);
+		put_right(s, p->past[i].pending +
+				     (i + 1 == p->npast ? s->in->off * dp_sender_lump(&s->tx) : 0.0));
 	}
 	if (p->since_sync > 0.0)
 		replay_round(s, p->remaining, p->since_sync * s->k);

@@ -8,6 +8,13 @@
 #include "model/predict_impl.h"
 
 #define CAPPED 0.95 /* under this share of the path's capacity the wire is not the limit */
+/*
+ * QEMU hands over what it sends in one go: 64 pages (MAX_IOV_SIZE), or with multifd a packet a channel; of four channels, that
+ * come to it independently, the square root counts.
+ */
+#define FLUSH	      262144.0
+#define FLUSH_MULTIFD (2 * 524288.0)
+#define TICK	      0.004 /* s that a thread on a busy host may wait for its turn: a scheduler's tick at HZ=250 */
 
 static double zeros_before(const struct dp_sender *tx, double pages)
 {
@@ -94,4 +101,9 @@ double dp_sender_stop(const struct dp_sender *tx, double bytes, double scan, dou
 
 	*all = fmax(taken, (bytes + queue - room) / bs);
 	return taken;
+}
+
+double dp_sender_lump(const struct dp_sender *tx)
+{
+	return (tx->plan->multifd ? FLUSH_MULTIFD : FLUSH) + TICK * tx->b;
 }

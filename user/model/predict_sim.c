@@ -11,7 +11,6 @@
 
 #include "model/predict_mem.h"
 
-#define WINDOW 0.1 /* seconds over which QEMU measures its bandwidth (BUFFER_DELAY) */
 /*
  * A writer that waits for room in its socket is woken when a third of it is free (sk_stream_write_space), so that a look
  * comes up to so much later than DP_STEP.
@@ -113,7 +112,7 @@ static void do_round(struct dp_mem *s, double threshold, double first, double st
 
 	r->pages = 0.0;
 	if (first > 0.0)
-		r->pages = send(s, HUGE_VAL, WINDOW);
+		r->pages = send(s, HUGE_VAL, DP_WINDOW);
 	rest = all - r->pages - threshold / DP_WIRE_UNIT;
 	if (first <= 0.0 || (all - r->pages) * DP_WIRE_UNIT >= first) {
 		r->pages += send(s, fmax(0.0, rest), HUGE_VAL);
@@ -133,11 +132,29 @@ static void do_round(struct dp_mem *s, double threshold, double first, double st
 static double first_threshold(const struct dp_mem *s)
 {
 	const struct dp_sim_in *in = s->in;
+	const struct dp_plan *p = in->plan;
 
 	/* several sockets at once do not fill within so short a time */
-	if (in->plan->running || in->plan->multifd || s->tx.room <= 0.0 || in->exit != in->b)
+	if (p->multifd || s->tx.capped || p->queue <= 0.0 || in->exit != in->b)
 		return 0.0;
-	return (in->exit + s->tx.room / WINDOW) * in->plan->limit;
+	/* of a migration under way: at its first sync, if that came so soon */
+	if (p->running && (p->since_sync > 0.0 || p->npast != 1 || p->past[0].seconds > 2 * DP_WINDOW))
+		return 0.0;
+	return (in->exit + p->queue / DP_WINDOW) * p->limit;
+}
+
+/*
+ * QEMU's threshold is by the bandwidth that it measured last, over DP_WINDOW, and so up and down by what it counts at once. Under
+ * a cap it sends just what it may.
+ */
+static double lucky(const struct dp_mem *s, uint32_t round, double threshold)
+{
+	const struct dp_sim_in *in = s->in;
+
+	if (!in->nluck || s->tx.capped || in->exit != in->b)
+		return threshold;
+	return threshold *
+	       fmax(0.0, 1.0 + in->luck[round % in->nluck] * dp_sender_lump(&s->tx) / (in->b * DP_WINDOW));
 }
 
 static void start(struct dp_mem *s)
@@ -204,13 +221,14 @@ void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 	const struct dp_plan *p = in->plan;
 	struct dp_mem s = { .in = in, .env = in->env };
 	struct period period = { 0 };
-	double threshold = in->exit * p->limit, first, best = HUGE_VAL, earlier = HUGE_VAL;
-	double step = DP_STEP + in->late * WAKE_SHARE * p->queue / in->b;
+	double threshold, first, best = HUGE_VAL, earlier = HUGE_VAL;
+	double step;
 	uint32_t mark = 0;
-	bool test;
+	bool test, early;
 
 	set_throttle(&s, p->throttle);
 	start(&s);
+	step = s.tx.capped ? DP_STEP_CAPPED : DP_STEP + in->late * WAKE_SHARE * p->queue / in->b;
 	first = first_threshold(&s);
 	test = p->running ? p->since_sync <= 0.0 : first <= 0.0;
 	out->converges = false;
@@ -218,8 +236,9 @@ void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 	for (out->nrounds = 0; out->nrounds < MAX_SYNCS && s.now < MAX_TIME; out->nrounds++) {
 		struct dp_round r;
 
-		if (test && may_stop(&s, out->nrounds == 1 && s.now <= WINDOW + 1e-9 ? fmax(first, threshold)
-										     : threshold)) {
+		threshold = lucky(&s, out->nrounds, in->exit * p->limit);
+		early = p->running ? !out->nrounds : out->nrounds == 1 && s.now <= DP_WINDOW + 1e-9;
+		if (test && may_stop(&s, early ? fmax(first, threshold) : threshold)) {
 			out->converges = true;
 			out->downtime = stop_time(&s, &out->blackout);
 			out->total = s.now + out->downtime + (p->running ? p->elapsed : p->setup);
@@ -228,7 +247,7 @@ void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 		test = true;
 		if (out->nrounds && out->nrounds % STEP_SYNCS == 0)
 			step *= 2;
-		do_round(&s, threshold, out->nrounds ? 0.0 : first, step, &r);
+		do_round(&s, threshold, out->nrounds || p->running ? 0.0 : first, step, &r);
 		if (out->rounds && out->nrounds < DP_MAX_ROUNDS)
 			out->rounds[out->nrounds] = r;
 		best = fmin(best, dp_mem_pending(&s));

@@ -242,6 +242,8 @@ static void add_sync(struct dp_session *s, const struct dp_snapshot *snap, const
 	rec.stop_now = rec.redirty = rec.total = rec.downtime = rec.blackout = dp_est_nan();
 	if (ours)
 		dp_mig_sync(s, snap, sync, &rec);
+	else if (s->mig.m.outcome == DP_MIG_RUNNING)
+		dp_mig_reaped(s, sync);
 	if (!sync->initial && (ours || s->mig.m.outcome != DP_MIG_RUNNING))
 		dp_phase_add(&s->phase, (double)sync->new_pages, isnan(rec.since) ? 0 : rec.since);
 	if (ours && rec.round && s->fitted) {

@@ -47,6 +47,7 @@ struct dp_mig_track {
 	double round_bytes; /* what was to send when this round began, no page being zero */
 	struct dp_past past[PAST];
 	uint32_t npast; /* may exceed PAST */
+	double reaped;	/* pages that QEMU took from rings between its syncs: they go into the next */
 	double last_sync, last_sync_sent;
 	double last; /* last send, s; 0 none yet */
 	double sent;
@@ -110,18 +111,20 @@ void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap);
 /* The record of one sync; round and remaining are filled in where it belongs to the migration. */
 void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const struct dp_sync *sync,
 		 struct dp_sync_report *rec);
+/* One that QEMU did between its syncs. */
+void dp_mig_reaped(struct dp_session *s, const struct dp_sync *sync);
 void dp_mig_keep(struct dp_mig_track *mt, const struct dp_sync_report *rec);
 void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap);
 double dp_mig_wire_page(const struct dp_session *s);
 
 /* mig_left.c */
 /*
- * Wire bytes that QEMU has left to send at a sync. by_bytes: what the bytes sent would say; stepped: it has sent since the last sync,
- * and its guest runs.
+ * Wire bytes that QEMU has left to send at a sync, `since` seconds after the one before. by_bytes: what the bytes sent would say;
+ * stopped: the guest is.
  */
-double dp_mig_left(const struct dp_session *s, double by_bytes, bool stepped);
-/* Of what is left, the share that is among the `fresh` pages that the log told after d seconds. */
-double dp_mig_again(const struct dp_session *s, double fresh, double d);
+double dp_mig_left(const struct dp_session *s, double by_bytes, double since, bool stopped);
+/* Of a set of pages that were written lately, the share that is among the `fresh` ones that the log told after a further d seconds. */
+double dp_mig_again(const struct dp_session *s, double set, double fresh, double d);
 
 /* session_predict.c */
 /* Predicts into r.pred from the curve as fitted, as of time t; cheap where nothing is known. */
