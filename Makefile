@@ -6,6 +6,7 @@
 # make lint       the static checks alone             make format   clang-format all C
 # make bench      what dirtyprof costs                make clean
 # make accuracy   predictions against real migrations   make accuracy-quick   a dozen of them
+# make fuzz       every parser of what others wrote, FUZZ_S=300 seconds each
 # make check-kernels   on Debian kernels of two architectures, under emulation (docs/kernels.md)
 #
 # Nothing here needs the network, git or the running kernel's BTF.
@@ -124,7 +125,7 @@ check-installed:
 deps-check:
 	$(Q)scripts/install-deps check || echo 'make: going on; tests whose tools are missing are skipped' >&2
 
-test-bins: all unit-bins dpvmm guest $(FAKE_QMP)
+test-bins: all unit-bins fuzz-bins dpvmm guest $(FAKE_QMP)
 
 lint: $(PURE_LIB)
 	$(Q)BUILD='$(BUILD)' tests/lint.sh

@@ -82,6 +82,7 @@ unit: $(UNIT_BIN)
 
 .PHONY: unit unit-bins
 
+include tests/fuzz.mk
 include tests/vmm.mk
 include tests/bench.mk
 include tests/kernels.mk

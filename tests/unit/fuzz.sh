@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#
+# The short run of each fuzz target: its seeds, and two seconds of inputs made from them. `make fuzz` is the long one.
+set -u
+export LC_ALL=C
+cd "$(dirname "$0")/../.." || exit 1
+. tests/fuzz/options.sh
+dir=${BUILD:-build}/fuzz
+tmp=$(mktemp -d) || exit 1
+trap 'rm -rf "$tmp"' EXIT
+
+n=0 status=0
+for bin in "$dir"/fuzz_*; do
+	[ -x "$bin" ] || continue
+	name=${bin##*/fuzz_}
+	n=$((n + 1))
+	mkdir "$tmp/$name"
+	# shellcheck disable=SC2046 # several words
+	if timeout -k 5 60 "$bin" $(fuzz_options "$name") -seed=1 -runs=100000 -max_total_time=2 \
+		-artifact_prefix="$tmp/$name-" "$tmp/$name" "tests/fuzz/seeds/$name" >"$tmp/log" 2>&1; then
+		echo "ok $n - $name, $(cat "$dir/engine"): $(sed -n 's/^Done \(.*\)/\1/p' "$tmp/log")"
+		continue
+	fi
+	status=1
+	echo "not ok $n - $name, $(cat "$dir/engine")"
+	tail -n 40 "$tmp/log" | sed 's/^/# /'
+	for f in "$tmp/$name"-*; do
+		[ ! -e "$f" ] || printf '# %s\n' "input, for base64 -d | gunzip: $(gzip -c "$f" | base64 -w 0)"
+	done
+done
+[ "$n" != 0 ] || echo "not ok 1 - no fuzz target is built"
+[ "$n" != 0 ] || n=1 status=1
+echo "1..$n"
+exit $status
