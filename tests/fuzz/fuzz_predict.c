@@ -39,6 +39,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 	FUZZ_CHECK((err == -EINVAL) == (*msg != '\0'));
 	if (err)
 		return 0;
+	FUZZ_CHECK(vm.pid >= 0 && memchr(vm.name, '\0', sizeof(vm.name)));
+	FUZZ_CHECK(!b.known || (!dp_points_wrong(&b.curve) && b.plan.pages >= 1 &&
+				b.plan.zero_pages <= b.plan.pages && b.plan.throttle < 1));
 	memset(&t, 0, sizeof(t));
 	/* mostly one cell: a prediction takes its time; lists that are not given are chosen */
 	if (len % 32) {
