@@ -11,7 +11,7 @@ FUZZ_ALL  := qmp opts predict
 FUZZ      ?= $(FUZZ_ALL)
 FUZZ_BIN  := $(FUZZ_ALL:%=$(FUZZ_DIR)/fuzz_%)
 FUZZ_SAN  := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
-FUZZ_FLAGS = $(filter-out $(CFLAGS),$(ALL_CFLAGS)) -O1 -g -Itests $(FUZZ_SAN)
+FUZZ_FLAGS = $(filter-out $(CFLAGS),$(ALL_CFLAGS)) -O1 -g -Wno-format-zero-length -Itests $(FUZZ_SAN)
 
 # Which engine: two files that say how to compile and how to link. Tried once, not at each make.
 $(FUZZ_DIR)/engine: tests/fuzz/engine
@@ -27,7 +27,7 @@ fuzz_wrap  = $(foreach f,$(1),-Wl,--wrap=$(f))
 fuzz_obj   = $(1:%.c=$(FUZZ_DIR)/%.o)
 
 # The command line names hooks, whose tables are in the probes; those come as they are, from the tool itself.
-FUZZ_OPTS_SRC := user/cli/opts.c user/cli/units.c user/cli/log.c user/probe/hook.c user/qmp/addr.c
+FUZZ_OPTS_SRC := $(wildcard user/cli/opts*.c) user/cli/units.c user/cli/log.c user/probe/hook.c user/qmp/addr.c
 FUZZ_OPTS_REST = $(filter-out $(FUZZ_OPTS_SRC:%.c=$(BUILD)/%.o) $(BUILD)/user/cli/% $(BUILD)/user/qmp/%,$(LIVE_OBJ)) $(PURE_LIB)
 
 $(FUZZ_DIR)/fuzz_qmp: $(call fuzz_obj,tests/fuzz/fuzz_qmp.c $(wildcard user/qmp/*.c) user/cli/log.c)

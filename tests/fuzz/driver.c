@@ -89,21 +89,21 @@ static void one(const uint8_t *data, size_t len)
 
 static int load(const char *path)
 {
+	struct bytes *b = &seeds[nseeds];
 	struct stat st;
-	struct bytes b;
 	FILE *f;
 
 	if (nseeds == MAX_SEEDS || stat(path, &st) || !S_ISREG(st.st_mode))
 		return 0;
 	f = fopen(path, "re");
-	b.n = (size_t)st.st_size < max_len ? (size_t)st.st_size : max_len;
-	b.p = malloc(b.n + 1);
-	if (!f || !b.p || fread(b.p, 1, b.n, f) != b.n) {
+	b->p = malloc(max_len + 1);
+	if (!f || !b->p) {
 		fprintf(stderr, "%s: cannot be read\n", path);
 		return -1;
 	}
+	b->n = fread(b->p, 1, max_len, f);
 	fclose(f);
-	seeds[nseeds++] = b;
+	nseeds++;
 	return 0;
 }
 

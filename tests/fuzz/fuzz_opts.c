@@ -78,6 +78,7 @@ static void check(const struct dp_opts *o)
 	FUZZ_CHECK(o->count <= 1ull << 40 && o->pid >= 0 && o->pid <= 1 << 22);
 	FUZZ_CHECK(bandwidth(o->bandwidth) && bandwidth(o->switchover) && bandwidth(o->compare_bps));
 	FUZZ_CHECK(o->limit_ns <= 2000000000000 && o->throttle >= 0 && o->throttle < 1);
+	FUZZ_CHECK(o->from >= 0 && o->to >= 0);
 	FUZZ_CHECK(o->nbandwidths <= DP_TABLE_MAX && o->nlimits <= DP_TABLE_MAX);
 	for (i = 0; i < o->nbandwidths; i++)
 		FUZZ_CHECK(o->bandwidths[i] > 0 && bandwidth(o->bandwidths[i]));
@@ -142,6 +143,8 @@ static void values(const uint8_t *data, size_t len)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
 	parse(dp_opts_parse, data, len);
+	parse(dp_opts_parse_record, data, len);
+	parse(dp_opts_parse_report, data, len);
 	parse(dp_opts_parse_predict, data, len);
 	parse_btf(data, len);
 	values(data, len);

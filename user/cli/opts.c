@@ -120,6 +120,14 @@ static int bandwidths(struct dp_opts *o, const char *list)
 	return 0;
 }
 
+static int limit(const char *value, uint64_t *ns)
+{
+	if (duration("--downtime-limit", value, ns))
+		return -EINVAL;
+	return *ns > LIMIT_MAX_NS ? bad("--downtime-limit", value, "a limit that QEMU takes (up to 2000s)")
+				  : 0;
+}
+
 static int limits(struct dp_opts *o, const char *list)
 {
 	char buf[64];
@@ -248,7 +256,7 @@ static int one(struct dp_opts *o, int c)
 	case OPT_SWITCHOVER:
 		return bandwidth("--switchover-bandwidth", optarg, &o->switchover);
 	case OPT_LIMIT:
-		return o->predict ? limits(o, optarg) : duration("--downtime-limit", optarg, &o->limit_ns);
+		return o->predict ? limits(o, optarg) : limit(optarg, &o->limit_ns);
 	case OPT_FIXED:
 		o->fixed_given = true;
 		return duration("--fixed-downtime", optarg, &o->fixed_ns);
