@@ -10,9 +10,13 @@
 
 #include "model/predict_impl.h"
 
-#define NQ	  5
-#define NGRID	  (NQ * NQ)
-#define MAX_PAGES 0x1p52
+#define NQ    5
+#define NGRID (NQ * NQ)
+/*
+ * A stop is handed from thread to thread: the migration's, QEMU's main loop, the vCPUs and back. Each may wait for its turn.
+ */
+#define HAND_OVERS 4
+#define MAX_PAGES  0x1p52
 
 /* Quantiles of 0.1, 0.3, 0.5, 0.7, 0.9: the middles of five equally likely fifths. */
 static const double quantile[NQ] = { -DP_Z90, -0.5244005127080407, 0.0, 0.5244005127080407, DP_Z90 };
@@ -134,6 +138,12 @@ static double redirty_of(const struct dp_sim_in *in)
 static const double chance[NQ] = { 0.0, -0.5527864045000421, 0.5527864045000421, -0.22540333075851662,
 				   0.22540333075851662 };
 
+/* The plan's fixed part of the downtime is a middle one: at quantile q it takes so much more. */
+static double extra_of(double fixed, double q)
+{
+	return q < 0.5 ? -fixed * (1.0 - 2.0 * q) : (2.0 * q - 1.0) * HAND_OVERS * DP_TICK;
+}
+
 /*
  * How late QEMU looks, what it measures and what we count is nobody's choice. As many kinds of each as of curves and bandwidths, laid out
  * so that each kind of any of them meets each of any other once (orthogonal Latin squares).
@@ -149,6 +159,7 @@ static void draw(struct dp_sim_in *in, uint32_t iu, uint32_t ib, double luck[NQ]
 	in->luck = luck;
 	in->nluck = NQ;
 	in->off = chance[(iu + 3 * ib) % NQ];
+	in->extra = extra_of(in->plan->fixed, (turn[(iu + 4 * ib) % NQ] + 0.5) / NQ);
 }
 
 static void run_grid(const struct dp_link *link, struct dp_sim_in *in, bool link_spreads, struct grid *g)
@@ -176,7 +187,7 @@ static void run_grid(const struct dp_link *link, struct dp_sim_in *in, bool link
 	in->late = 0.5;
 	in->luck = NULL;
 	in->nluck = 0;
-	in->off = 0.0;
+	in->off = in->extra = 0.0;
 }
 
 static void run_middle(const struct dp_link *link, struct dp_sim_in *in, struct grid *g,

@@ -19,6 +19,7 @@
 #define DP_SHARE_STEP 16
 #define DP_SHARE_N    ((DP_TAB_N - 1) / DP_SHARE_STEP + 1)
 #define DP_SEGMENTS   16
+#define DP_TICK	      0.004 /* s that a thread on a busy host may wait for its turn: a scheduler's tick at HZ=250 */
 #define DP_NZ	      8
 
 /*
@@ -55,6 +56,7 @@ struct dp_sim_in {
 	const double *luck;
 	uint32_t nluck;
 	double off;
+	double extra; /* s that the fixed part of the downtime takes more than as planned; down to -fixed */
 	const struct dp_plan *plan;
 };
 

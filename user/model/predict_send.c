@@ -14,7 +14,6 @@
  */
 #define FLUSH	      262144.0
 #define FLUSH_MULTIFD (2 * 524288.0)
-#define TICK	      0.004 /* s that a thread on a busy host may wait for its turn: a scheduler's tick at HZ=250 */
 
 static double zeros_before(const struct dp_sender *tx, double pages)
 {
@@ -105,5 +104,5 @@ double dp_sender_stop(const struct dp_sender *tx, double bytes, double scan, dou
 
 double dp_sender_lump(const struct dp_sender *tx)
 {
-	return (tx->plan->multifd ? FLUSH_MULTIFD : FLUSH) + TICK * tx->b;
+	return (tx->plan->multifd ? FLUSH_MULTIFD : FLUSH) + DP_TICK * tx->b;
 }

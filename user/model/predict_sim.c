@@ -87,8 +87,8 @@ static double stop_time(const struct dp_mem *s, double *blackout)
 		scan += s->pend[g] * dp_sender_scan(&tx, z);
 	}
 	down = dp_sender_stop(&tx, bytes, scan, s->in->bs, blackout);
-	*blackout += s->in->plan->fixed;
-	return down + s->in->plan->fixed;
+	*blackout += s->in->plan->fixed + s->in->extra;
+	return down + s->in->plan->fixed + s->in->extra;
 }
 
 static bool may_stop(const struct dp_mem *s, double threshold)
