@@ -118,6 +118,8 @@ struct dp_migration {
 	/* what the log does not show: of the downtime, what was not RAM (s), and what the sockets held while the wire was
 	 * the limit (bytes); NAN where it could not be told */
 	double fixed_seen, queue_seen;
+	/* bytes/s: the path as somebody gave it, and as the wire showed it where nothing else held the rounds back; NAN neither */
+	double path_given, path_seen;
 	/* predicted before it began; before_known false: nothing was known then */
 	bool before_known;
 	enum dp_verdict before_verdict;

@@ -33,6 +33,10 @@ struct dp_session_opts {
 	double limit;		 /* downtime limit, s; 0 = DP_LIMIT_DEFAULT, assumed */
 	double fixed;		 /* fixed part of the downtime, s; 0 = DP_FIXED_DEFAULT, assumed */
 	double queue; /* what the migration's sockets hold when the wire is the limit, bytes; 0 = unknown */
+	double fixed_lo, fixed_hi; /* its 10-90 % range in past migrations, s; 0 = unknown */
+	/* What past migrations got of a path that was given as about as fast: shares of bandwidth, 10-90 %; mid 0 = unknown */
+	struct dp_est got;
+	uint32_t got_from;	    /* so many of them */
 	uint32_t learned;	    /* past migrations that fixed and queue were learnt from; 0 = none */
 	double setup;		    /* before the first round, s; 0 = DP_SETUP_DEFAULT, assumed */
 	double zero_scan_bps;	    /* bytes/s at which zero pages are found; 0 = unknown, no cost assumed */

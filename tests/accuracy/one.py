@@ -59,12 +59,27 @@ def brief(prediction):
     return {k: prediction[k] for k in ("verdict", "total_s", "downtime_s", "blackout_s", "rounds") if k in prediction}
 
 
+def trace_of(folder, case, phase):
+    """The file of a trace: phase "before" the migration, or "during" it."""
+    return os.path.join(folder, f"{case['id']}.{phase}.trace")
+
+
 class Before:
     """What is done between the migration's set-up and its start."""
 
-    def __init__(self, lab, case, seconds, windows, learned):
+    def __init__(self, lab, case, seconds, windows, learned, traces):
         self.lab, self.case, self.seconds, self.windows, self.learned = lab, case, seconds, windows, learned
+        self.traces = traces
         self.report = self.output = self.prof = self.rates = None
+
+    def record(self, phase):
+        """Options to keep a trace."""
+        if not self.traces:
+            return []
+        path = trace_of(self.traces, self.case, phase)
+        if os.path.exists(path):
+            os.unlink(path)
+        return ["--record", path]
 
     def __call__(self, pair):
         case = self.case
@@ -74,11 +89,12 @@ class Before:
         # --start also learns max-bandwidth, multifd and the version.
         learned = ["--learned", self.learned] if self.learned else ["--no-learned"]
         prof = Prof(self.lab, pair.src.pid, "--start", "--bandwidth", bits, "--downtime-limit", limit, *learned,
-                    positional=("1", str(self.seconds)))
+                    *self.record("before"), positional=("1", str(self.seconds)))
         self.report = prof.end(timeout=self.seconds + 90)
         self.output = prof.out
         self.rates = dirty_rates(pair.src.qmp, self.windows) if self.windows else []
-        self.prof = Prof(self.lab, pair.src.pid, "--bandwidth", bits, "--downtime-limit", limit, *learned)
+        self.prof = Prof(self.lab, pair.src.pid, "--bandwidth", bits, "--downtime-limit", limit, *learned,
+                         *self.record("during"))
 
 
 def closest_approach(syncs, bandwidth, limit):
@@ -111,6 +127,17 @@ def expected(samples, fraction, limit):
     return {"verdict": "converges" if down <= limit else "never", "total_s": None, "downtime_s": down}
 
 
+def middle_sync(syncs):
+    """The middle one of a migration's syncs that have a prediction; None: there is none."""
+    own = [s for s in syncs if s["by_migration"] and s["round"] and s["verdict"] != "unknown"]
+    return own[len(own) // 2] if own else None
+
+
+def brief_syncs(syncs):
+    """What is kept of them."""
+    return [{k: s[k] for k in ("round", "at_s", "remaining_bytes", "verdict", "total_s", "downtime_s")} for s in syncs]
+
+
 def predictions(case, before, result, syncs):
     """Of all methods, before the migration and at the middle one of its syncs."""
     limit = case["limit_ms"] / 1000
@@ -122,10 +149,9 @@ def predictions(case, before, result, syncs):
         "remaining/bandwidth": {"before": remaining_over_bandwidth(ram, rounds, 0.0, limit)},
         "sampled curve": {"before": sampled(before.rates, ram, rounds, path, limit)},
     }
-    own = [s for s in syncs if s["by_migration"] and s["round"] and s["verdict"] != "unknown"]
-    if own:
-        at = own[len(own) // 2]
-        out["dirtyprof"]["middle"] = {k: at[k] for k in ("verdict", "total_s", "downtime_s", "blackout_s", "rounds")}
+    at = middle_sync(syncs)
+    if at:
+        out["dirtyprof"]["middle"] = brief(at)
     info = [s for s in result["samples"] if s.get("remaining") and s.get("dirty_sync_count", 0) > 1]
     if info:
         last = info[-1]["dirty_sync_count"]
@@ -151,9 +177,9 @@ def long_enough(case, least):
     return max(least, min(LONGEST, math.ceil(1.1 * case["ram"] * (1 << 20) / rounds) + 2))
 
 
-def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None, keep=None, learned=None):
+def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None, keep=None, learned=None, traces=None):
     """Runs a case. Returns the raw result; LabError if the laboratory fails. learned: dirtyprof's file of what past migrations
-    took, which this one adds to."""
+    took, which this one adds to. traces: a folder for recordings, from which tests/accuracy/rescore predicts again."""
     with Lab() as lab:
         rounds, _ = bandwidths(case)
         # passes through all of memory before it counts as never; auto-converge needs a second a step
@@ -164,7 +190,7 @@ def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None, keep=None, learned=
             how.max_bandwidth = case["max_bandwidth"]
         pair = Pair(lab, case["guest"], case["ram"], how, ring=case["ring"], smp=case["smp"], qemu=qemu_of(case), image=image,
                     pin=not os.environ.get("ACCURACY_NO_PIN"))
-        before = Before(lab, case, long_enough(case, seconds), windows, learned)
+        before = Before(lab, case, long_enough(case, seconds), windows, learned, traces)
         result = migrate(pair, before)
         report = before.prof.finish(20)
         stop(pair.src.proc)
@@ -188,7 +214,7 @@ def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None, keep=None, learned=
                 "ram": {k: (result["ram"] or {}).get(k) for k in ("transferred", "normal", "duplicate", "dirty-sync-count")},
             },
             "predictions": predictions(case, before, result, syncs), "rates": before.rates,
-            "syncs": [{k: s[k] for k in ("round", "at_s", "remaining_bytes", "verdict", "total_s", "downtime_s")} for s in syncs],
+            "syncs": brief_syncs(syncs),
             "guest": result["guest"],
         }
 

@@ -59,8 +59,14 @@ void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s)
 		s->queue = p->learned.queue;
 		s->learned = p->o.fixed_given ? 0 : p->learned.n;
 		if (!p->o.fixed_given)
-			s->fixed = fmax(1e-9, p->learned.fixed);
+			s->fixed = fmax(1e-9, p->learned.fixed.mid);
+		if (!p->o.fixed_given) {
+			s->fixed_lo = p->learned.fixed.lo;
+			s->fixed_hi = p->learned.fixed.hi;
+		}
 	}
+	s->got = p->learned.got;
+	s->got_from = p->learned.npath;
 	s->throttle = p->o.throttle;
 	s->interval = (double)p->o.interval_ns / 1e9;
 	s->hook = dp_watch_hook(p->watch);
@@ -93,9 +99,10 @@ static const char *learned_file(const struct profile *p)
 static void learn(struct profile *p)
 {
 	const char *path = learned_file(p);
-	int err = path ? dp_learned_load(path, dp_watch_vm(p->watch)->qemu_version,
-					 p->params_known && p->params.multifd, &p->learned)
-		       : 0;
+	struct dp_learned_key key = { .qemu_version = dp_watch_vm(p->watch)->qemu_version,
+				      .multifd = p->params_known && p->params.multifd,
+				      .bandwidth = p->o.bandwidth };
+	int err = path ? dp_learned_load(path, &key, &p->learned) : 0;
 
 	if (err)
 		dp_warn("cannot learn from %s: %s", path,

@@ -74,10 +74,39 @@ static int ascending(const void *a, const void *b)
 	return (*x > *y) - (*x < *y);
 }
 
-static double median(double *v, uint32_t n)
+/* Of sorted values, between two of them by the share. */
+static double quantile(const double *v, uint32_t n, double share)
+{
+	double at = share * (n - 1);
+	uint32_t i = (uint32_t)at;
+
+	return i + 1 < n ? v[i] + (at - i) * (v[i + 1] - v[i]) : v[n - 1];
+}
+
+static struct dp_est spread(double *v, uint32_t n)
 {
 	qsort(v, n, sizeof(*v), ascending);
-	return n % 2 ? v[n / 2] : (v[n / 2 - 1] + v[n / 2]) / 2;
+	return (struct dp_est){ quantile(v, n, 0.1), quantile(v, n, 0.5), quantile(v, n, 0.9) };
+}
+
+/*
+ * Where a next value lies with 80 %, from n earlier ones: Student's t with n degrees of freedom. What is trusted without any
+ * (DP_NOMINAL, a tenth beyond it on either side) counts as one more deviation, so that two values that happen to agree do not
+ * make it certain.
+ */
+static struct dp_est next_one(double *v, uint32_t n)
+{
+	static const double t90[] = { 3.078, 1.886, 1.638, 1.533, 1.476, 1.440, 1.415, 1.397, 1.383, 1.372 };
+	const double normal90 = 1.2816;
+	double mean = 0, ss = DP_NOMINAL / normal90 * DP_NOMINAL / normal90, half;
+	uint32_t i;
+
+	for (i = 0; i < n; i++)
+		mean += v[i] / n;
+	for (i = 0; i < n; i++)
+		ss += (v[i] - mean) * (v[i] - mean);
+	half = (n <= 10 ? t90[n - 1] : normal90) * sqrt(ss / n * (1 + 1.0 / n));
+	return (struct dp_est){ fmax(mean / 2, mean - half), mean, mean + half };
 }
 
 enum alike { ANY, SAME_RELEASE, SAME_RELEASE_AND_MULTIFD };
@@ -91,45 +120,78 @@ static bool is_alike(struct json_object *m, enum alike how, const char *release,
 	return how != SAME_RELEASE_AND_MULTIFD || (f && !!json_object_get_boolean(f) == multifd);
 }
 
-static void figures(struct json_object *all, enum alike how, const char *release, bool multifd,
-		    struct dp_learned *out)
+static bool is_near(struct json_object *m, double bandwidth)
 {
-	double fixed[DP_LEARNED_KEPT], queue[DP_LEARNED_KEPT], x;
-	size_t n = json_object_array_length(all), i = n > DP_LEARNED_KEPT ? n - DP_LEARNED_KEPT : 0;
-	uint32_t nqueue = 0;
+	double given = figure(m, "path_given_bps", 1e18);
 
-	memset(out, 0, sizeof(*out));
-	for (; i < n; i++) {
-		struct json_object *m = json_object_array_get_idx(all, i);
-
-		if (!is_alike(m, how, release, multifd))
-			continue;
-		x = figure(m, "fixed_s", 1e3);
-		if (!isnan(x))
-			fixed[out->n++] = x;
-		x = figure(m, "queue_bytes", 1e12);
-		if (!isnan(x))
-			queue[nqueue++] = x;
-	}
-	if (out->n)
-		out->fixed = median(fixed, out->n);
-	if (out->n && nqueue)
-		out->queue = median(queue, nqueue);
+	return bandwidth > 0 && given * DP_LEARNED_NEAR >= bandwidth && given <= bandwidth * DP_LEARNED_NEAR;
 }
 
-int dp_learned_load(const char *path, const char *qemu_version, bool multifd, struct dp_learned *out)
+static uint32_t collect(struct json_object *all, enum alike how, const struct dp_learned_key *key,
+			bool near_only, const char *name, double v[DP_LEARNED_KEPT])
 {
-	struct json_object *o;
+	size_t n = json_object_array_length(all), i = n > DP_LEARNED_KEPT ? n - DP_LEARNED_KEPT : 0;
 	char release[DP_NAME_LEN];
+	uint32_t k = 0;
+
+	release_of(key->qemu_version, release, sizeof(release));
+	for (; i < n; i++) {
+		struct json_object *m = json_object_array_get_idx(all, i);
+		double x = figure(m, name, 1e18);
+
+		if (is_alike(m, how, release, key->multifd) && !isnan(x) &&
+		    (!near_only || is_near(m, key->bandwidth)))
+			v[k++] = x;
+	}
+	return k;
+}
+
+/* What the path gave of what was given, of migrations with multifd alike, else of all. */
+static void learn_path(struct json_object *all, const struct dp_learned_key *key, struct dp_learned *out)
+{
+	double got[DP_LEARNED_KEPT];
+	size_t n = json_object_array_length(all), i;
+	int alike;
+
+	for (alike = 1; alike >= 0 && !out->npath; alike--) {
+		for (i = n > DP_LEARNED_KEPT ? n - DP_LEARNED_KEPT : 0; i < n; i++) {
+			struct json_object *m = json_object_array_get_idx(all, i),
+					   *f = get(m, "multifd", json_type_boolean);
+			double x = figure(m, "path_bps", 1e18) / figure(m, "path_given_bps", 1e18);
+
+			if (!is_near(m, key->bandwidth) || !(x > 0.01 && x < 100) ||
+			    (alike && (!f || !!json_object_get_boolean(f) != key->multifd)))
+				continue;
+			got[out->npath++] = x;
+		}
+	}
+	if (out->npath)
+		out->got = next_one(got, out->npath);
+}
+
+int dp_learned_load(const char *path, const struct dp_learned_key *key, struct dp_learned *out)
+{
+	double v[DP_LEARNED_KEPT];
+	struct json_object *o, *all;
+	uint32_t n;
 	int how, err;
 
 	memset(out, 0, sizeof(*out));
 	err = read_file(path, &o);
 	if (err || !o)
 		return err;
-	release_of(qemu_version, release, sizeof(release));
-	for (how = SAME_RELEASE_AND_MULTIFD; how >= ANY && !out->n; how--)
-		figures(get(o, "migrations", json_type_array), (enum alike)how, release, multifd, out);
+	all = get(o, "migrations", json_type_array);
+	for (how = SAME_RELEASE_AND_MULTIFD; how >= ANY && !out->n; how--) {
+		out->n = collect(all, (enum alike)how, key, false, "fixed_s", v);
+		if (!out->n)
+			continue;
+		out->fixed = spread(v, out->n);
+		n = collect(all, (enum alike)how, key, true, "queue_bytes", v);
+		if (!n)
+			n = collect(all, (enum alike)how, key, false, "queue_bytes", v);
+		out->queue = n ? spread(v, n).mid : 0;
+	}
+	learn_path(all, key, out);
 	json_object_put(o);
 	return 0;
 }
@@ -169,6 +231,10 @@ int dp_learned_add(const char *path, const struct dp_report *r)
 	json_object_object_add(m, "fixed_s", json_object_new_double(r->mig.fixed_seen));
 	if (!isnan(r->mig.queue_seen))
 		json_object_object_add(m, "queue_bytes", json_object_new_double(r->mig.queue_seen));
+	if (!isnan(r->mig.path_seen)) {
+		json_object_object_add(m, "path_given_bps", json_object_new_double(r->mig.path_given));
+		json_object_object_add(m, "path_bps", json_object_new_double(r->mig.path_seen));
+	}
 	json_object_array_add(all, m);
 	text = json_object_to_json_string_ext(o, JSON_C_TO_STRING_PRETTY);
 	err = text ? dp_textfile_write(path, text, strlen(text)) : -ENOMEM;

@@ -22,14 +22,20 @@ static void options(const struct player *p, const struct dp_session_opts *record
 	const struct dp_opts *o = p->o;
 
 	*out = *recorded;
-	if (o->bandwidth > 0)
+	if (o->bandwidth > 0) {
+		/* What was learnt of a path holds for one that is about as fast. */
+		if (o->bandwidth > recorded->bandwidth * DP_LEARNED_NEAR ||
+		    o->bandwidth * DP_LEARNED_NEAR < recorded->bandwidth)
+			out->got = (struct dp_est){ 0 };
 		out->bandwidth = o->bandwidth;
+	}
 	if (o->switchover > 0)
 		out->switchover_bandwidth = o->switchover;
 	if (o->limit_ns)
 		out->limit = (double)o->limit_ns / 1e9;
 	if (o->fixed_given) {
 		out->fixed = (double)(o->fixed_ns ? o->fixed_ns : 1) / 1e9;
+		out->fixed_lo = out->fixed_hi = 0;
 		out->learned = 0;
 	}
 	if (o->throttle > 0)

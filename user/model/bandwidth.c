@@ -227,6 +227,17 @@ static struct dp_est over_cap(const struct dp_session *s, double cap)
 				cap + packets * PACKET };
 }
 
+/* A path that somebody gave: what past migrations got of such a one, if there were any. */
+static struct dp_est given(const struct dp_session *s)
+{
+	const struct dp_est *got = &s->o.got;
+
+	if (!(got->mid > 0))
+		return dp_nominal(s->o.bandwidth);
+	return (struct dp_est){ s->o.bandwidth * got->lo, s->o.bandwidth * got->mid,
+				s->o.bandwidth * got->hi };
+}
+
 /* What the path gives the rounds, where no cap is in the way. */
 static struct dp_est path_for_rounds(const struct dp_session *s, struct dp_speeds *out)
 {
@@ -244,7 +255,7 @@ static struct dp_est path_for_rounds(const struct dp_session *s, struct dp_speed
 	}
 	if (s->o.bandwidth > 0) {
 		out->rounds_from = DP_SPEED_OPTION;
-		return dp_nominal(s->o.bandwidth);
+		return given(s);
 	}
 	return dp_est_nan();
 }

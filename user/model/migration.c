@@ -50,6 +50,7 @@ void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap)
 	mt->m.outcome = DP_MIG_RUNNING;
 	mt->m.start = (double)(mt->first_ns ? mt->first_ns : snap->t0_ns) * NS;
 	mt->m.total = mt->m.downtime = mt->m.fixed_seen = mt->m.queue_seen = NAN;
+	mt->m.path_given = mt->m.path_seen = NAN;
 	mt->unacked = s->total_sent - s->total_acked;
 	mt->m.multifd = snap->wire.channels > 1;
 	mt->last_sync = mt->m.start;
@@ -193,6 +194,17 @@ static void see_queue(struct dp_session *s)
 		mt->m.queue_seen = fmax(q, isnan(mt->m.queue_seen) ? 0 : mt->m.queue_seen);
 }
 
+/* What the path gave of what somebody said that it gives. */
+static void see_path(struct dp_session *s)
+{
+	const struct dp_speeds *sp = &s->r.speeds;
+
+	if (!s->mig.m.rounds || sp->capped || !sp->capacity.samples || !(s->o.bandwidth > 0))
+		return;
+	s->mig.m.path_given = s->o.bandwidth;
+	s->mig.m.path_seen = sp->capacity.bps.mid;
+}
+
 static void finish(struct dp_session *s, const struct dp_snapshot *snap, enum dp_outcome outcome)
 {
 	struct dp_mig_track *mt = &s->mig;
@@ -208,6 +220,7 @@ static void finish(struct dp_session *s, const struct dp_snapshot *snap, enum dp
 	if (s->stopped_ns)
 		mt->m.downtime = fmax(0, last - (double)s->stopped_ns * NS);
 	see_fixed(s);
+	see_path(s);
 }
 
 /* QEMU's own figures, which may come after the end was seen on the wire. */

@@ -13,9 +13,16 @@ static bool in_range(double v, double least, double below)
 
 int dp_session_set_opts(struct dp_session *s, const struct dp_session_opts *o)
 {
-	const double rate[] = { o->bandwidth,	  o->switchover_bandwidth, o->avail_switchover,
-				o->max_bandwidth, o->zero_scan_bps,	   o->queue };
-	const double time[] = { o->limit, o->fixed, o->setup, o->interval };
+	const double rate[] = { o->bandwidth,
+				o->switchover_bandwidth,
+				o->avail_switchover,
+				o->max_bandwidth,
+				o->zero_scan_bps,
+				o->queue,
+				o->got.lo,
+				o->got.mid,
+				o->got.hi };
+	const double time[] = { o->limit, o->fixed, o->setup, o->interval, o->fixed_lo, o->fixed_hi };
 	unsigned int i;
 
 	for (i = 0; i < sizeof(rate) / sizeof(rate[0]); i++) {
@@ -55,6 +62,7 @@ struct dp_session *dp_session_new(const struct dp_session_opts *o)
 	s->mig.m.total = s->mig.m.downtime = s->mig.m.remaining = NAN;
 	s->mig.m.before_total = s->mig.m.before_downtime = s->mig.m.before_blackout = dp_est_nan();
 	s->mig.m.fixed_seen = s->mig.m.queue_seen = NAN;
+	s->mig.m.path_given = s->mig.m.path_seen = NAN;
 	s->mig.m.before_rounds = NAN;
 	return s;
 }

@@ -61,6 +61,12 @@ void dp_io_opts(struct dp_io *io, struct dp_session_opts *o)
 	dp_io_f64(io, &o->max_bandwidth);
 	dp_io_f64(io, &o->limit);
 	dp_io_f64(io, &o->fixed);
+	dp_io_f64(io, &o->fixed_lo);
+	dp_io_f64(io, &o->fixed_hi);
+	dp_io_f64(io, &o->got.lo);
+	dp_io_f64(io, &o->got.mid);
+	dp_io_f64(io, &o->got.hi);
+	dp_io_u32(io, &o->got_from);
 	dp_io_f64(io, &o->queue);
 	dp_io_u32(io, &o->learned);
 	dp_io_f64(io, &o->setup);
