@@ -66,7 +66,8 @@ enum dp_speed_from {
 	DP_SPEED_QMP,
 	DP_SPEED_GOODPUT,
 	DP_SPEED_CAP,
-	DP_SPEED_CAPACITY
+	DP_SPEED_CAPACITY,
+	DP_SPEED_LEARNED /* as given, and what past migrations got of such a path */
 };
 const char *dp_speed_from_name(enum dp_speed_from f); /* "none", "option", "qmp", "goodput", ... */
 

@@ -227,6 +227,11 @@ static struct dp_est over_cap(const struct dp_session *s, double cap)
 				cap + packets * PACKET };
 }
 
+static bool is_given(enum dp_speed_from from)
+{
+	return from == DP_SPEED_OPTION || from == DP_SPEED_LEARNED;
+}
+
 /* A path that somebody gave: what past migrations got of such a one, if there were any. */
 static struct dp_est given(const struct dp_session *s)
 {
@@ -254,7 +259,7 @@ static struct dp_est path_for_rounds(const struct dp_session *s, struct dp_speed
 		return path;
 	}
 	if (s->o.bandwidth > 0) {
-		out->rounds_from = DP_SPEED_OPTION;
+		out->rounds_from = s->o.got.mid > 0 ? DP_SPEED_LEARNED : DP_SPEED_OPTION;
 		return given(s);
 	}
 	return dp_est_nan();
@@ -267,7 +272,7 @@ static bool cap_binds(const struct dp_speeds *sp, struct dp_est path)
 
 	if (isnan(cap) || sp->cap.samples)
 		return !isnan(cap);
-	if (isnan(capacity) || sp->rounds_from == DP_SPEED_OPTION)
+	if (isnan(capacity) || is_given(sp->rounds_from))
 		return !(path.mid <= cap);
 	return capacity > cap / CAP_NEAR && !(path.mid < CAP_BELOW * cap);
 }
@@ -287,7 +292,7 @@ static void choose(const struct dp_session *s, struct dp_speeds *out)
 	}
 	if (!out->capped)
 		return;
-	if (out->rounds_from != DP_SPEED_OPTION && !isnan(out->capacity.bps.mid)) {
+	if (!is_given(out->rounds_from) && !isnan(out->capacity.bps.mid)) {
 		out->switchover = out->capacity.bps;
 		out->switchover_from = DP_SPEED_CAPACITY;
 	}
@@ -313,7 +318,9 @@ void dp_bw_speeds(const struct dp_session *s, struct dp_speeds *out)
 
 const char *dp_speed_from_name(enum dp_speed_from f)
 {
-	static const char *const name[] = { "none", "option", "qmp", "goodput", "cap", "capacity" };
+	static const char *const name[] = {
+		"none", "option", "qmp", "goodput", "cap", "capacity", "learned"
+	};
 
 	return name[f];
 }

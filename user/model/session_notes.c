@@ -156,7 +156,8 @@ static void caution(struct dp_session *s)
 
 	if (isnan(r->speeds.rounds.mid) && s->mig.m.outcome != DP_MIG_DONE)
 		note(r, DP_NOTE_NO_BANDWIDTH, NAN, NAN);
-	if (s->mig.m.outcome == DP_MIG_NONE && r->speeds.rounds_from == DP_SPEED_OPTION &&
+	if (s->mig.m.outcome == DP_MIG_NONE && s->o.bandwidth > 0 &&
+	    (r->speeds.rounds_from == DP_SPEED_OPTION || r->speeds.rounds_from == DP_SPEED_LEARNED) &&
 	    !(s->o.max_bandwidth > 0) && cap < r->speeds.rounds.mid)
 		note(r, DP_NOTE_CAP_UNKNOWN, cap, NAN);
 	if (dp_phase_changed(&s->phase, &earlier, &recent))

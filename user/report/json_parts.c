@@ -244,6 +244,8 @@ void dp_json_migration(struct dp_jw in, const struct dp_migration *m, bool syncs
 	dp_jw_num(w, "downtime_s", m->downtime);
 	dp_jw_num(w, "fixed_s", m->fixed_seen);
 	dp_jw_num(w, "queue_bytes", m->queue_seen);
+	dp_jw_num(w, "path_given_bytes_per_s", m->path_given);
+	dp_jw_num(w, "path_seen_bytes_per_s", m->path_seen);
 	before(w, m, syncs);
 	if (!syncs)
 		return;

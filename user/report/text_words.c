@@ -12,7 +12,8 @@ const char *dp_text_speed_from(enum dp_speed_from f)
 					    "max-bandwidth, from QMP",
 					    "goodput, measured",
 					    "cap, seen on the wire",
-					    "path, measured" };
+					    "path, measured",
+					    "as given, less what past migrations did not get of it" };
 
 	return name[f];
 }
