@@ -76,6 +76,7 @@ struct dp_plan {
 	double elapsed;	  /* since it began */
 	double since_sync; /* since its last sync; dirtied meanwhile is not yet in `remaining`. 0: that very moment, when
 	                      QEMU's test is still to come */
+	bool stopped;		    /* its guest is stopped: what remains is all that will be sent */
 	const struct dp_past *past; /* all of its rounds that are over; npast 0: not known */
 	uint32_t npast;
 };

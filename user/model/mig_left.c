@@ -41,7 +41,7 @@ static double first_extra(const struct dp_session *s, double since)
 	return first && !r->speeds.capped && !(s->o.avail_switchover > 0) ? s->o.queue / DP_WINDOW : 0;
 }
 
-double dp_mig_left(const struct dp_session *s, double by_bytes, double since, bool stopped)
+double dp_mig_left(const struct dp_session *s, double by_bytes, double since)
 {
 	const struct dp_speeds *sp = &s->r.speeds;
 	double bps = s->o.avail_switchover > 0 ? s->o.avail_switchover : sp->rounds.mid, pages, hi, lo = 0;
@@ -51,9 +51,14 @@ double dp_mig_left(const struct dp_session *s, double by_bytes, double since, bo
 	pages = (bps + first_extra(s, since)) * s->r.limit / DP_WIRE_UNIT;
 	hi = bytes_of(s, pages);
 	/* a limit that is only assumed may be higher than QEMU's; above all of RAM no look can have failed */
-	if (since > STEPPED_S && !stopped && s->o.limit > 0 && pages < (double)s->ram_pages)
+	if (since > STEPPED_S && s->o.limit > 0 && pages < (double)s->ram_pages)
 		lo = hi - sp->rounds.mid * (sp->capped ? DP_STEP_CAPPED : DP_STEP);
 	return fmin(hi, fmax(by_bytes, fmax(0, lo)));
+}
+
+bool dp_mig_stops(const struct dp_mig_track *mt, double since, double sent)
+{
+	return mt->m.rounds && since < STEPPED_S && sent < mt->rem / 2;
 }
 
 static double u_at(const struct dp_session *s, double t)

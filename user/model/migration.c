@@ -147,7 +147,9 @@ void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const str
 		return;
 	}
 	mt->syncs++;
-	left = dp_mig_left(s, left, since, s->stopped_ns && s->stopped_ns <= sync->t_ns);
+	mt->stopped = dp_mig_stops(mt, since, rec->sent) || (s->stopped_ns && s->stopped_ns <= sync->t_ns);
+	if (!mt->stopped)
+		left = dp_mig_left(s, left, since);
 	/* in the first round all was to be sent, written or not */
 	again = mt->m.rounds ? dp_mig_again(s, mt->round_bytes / w, fresh, since)
 			     : fresh * w / mt->round_bytes;

@@ -145,13 +145,13 @@ static double first_threshold(const struct dp_mem *s)
 
 /*
  * QEMU's threshold is by the bandwidth that it measured last, over DP_WINDOW, and so up and down by what it counts at once. Under
- * a cap it sends just what it may.
+ * a cap it sends just what it may, but for multifd's channels, whose packets count when they are sent.
  */
 static double lucky(const struct dp_mem *s, uint32_t round, double threshold)
 {
 	const struct dp_sim_in *in = s->in;
 
-	if (!in->nluck || s->tx.capped || in->exit != in->b)
+	if (!in->nluck || (s->tx.capped && !in->plan->multifd) || in->exit != in->b)
 		return threshold;
 	return threshold *
 	       fmax(0.0, 1.0 + in->luck[round % in->nluck] * dp_sender_lump(&s->tx) / (in->b * DP_WINDOW));
@@ -238,7 +238,8 @@ void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 
 		threshold = lucky(&s, out->nrounds, in->exit * p->limit);
 		early = p->running ? !out->nrounds : out->nrounds == 1 && s.now <= DP_WINDOW + 1e-9;
-		if (test && may_stop(&s, early ? fmax(first, threshold) : threshold)) {
+		if ((p->running && p->stopped) ||
+		    (test && may_stop(&s, early ? fmax(first, threshold) : threshold))) {
 			out->converges = true;
 			out->downtime = stop_time(&s, &out->blackout);
 			out->total = s.now + out->downtime + (p->running ? p->elapsed : p->setup);

@@ -47,6 +47,7 @@ struct dp_mig_track {
 	double round_bytes; /* what was to send when this round began, no page being zero */
 	struct dp_past past[PAST];
 	uint32_t npast; /* may exceed PAST */
+	bool stopped;	/* the last sync was the one with which QEMU stops its guest */
 	double reaped;	/* pages that QEMU took from rings between its syncs: they go into the next */
 	double last_sync, last_sync_sent;
 	double last; /* last send, s; 0 none yet */
@@ -118,11 +119,13 @@ void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap);
 double dp_mig_wire_page(const struct dp_session *s);
 
 /* mig_left.c */
+/* Wire bytes that QEMU has left to send at a sync, `since` seconds after the one before. by_bytes: what the bytes sent would say. */
+double dp_mig_left(const struct dp_session *s, double by_bytes, double since);
 /*
- * Wire bytes that QEMU has left to send at a sync, `since` seconds after the one before. by_bytes: what the bytes sent would say;
- * stopped: the guest is.
+ * A sync that follows another sooner than QEMU sends for after one that failed, with most of what was pending unsent: the one
+ * with which it stops its guest.
  */
-double dp_mig_left(const struct dp_session *s, double by_bytes, double since, bool stopped);
+bool dp_mig_stops(const struct dp_mig_track *mt, double since, double sent);
 /* Of a set of pages that were written lately, the share that is among the `fresh` ones that the log told after a further d seconds. */
 double dp_mig_again(const struct dp_session *s, double set, double fresh, double d);
 

@@ -86,6 +86,7 @@ static void make_plan(const struct dp_session *s, double t, struct dp_plan *p)
 	p->remaining = mt->m.remaining;
 	p->elapsed = fmax(0, t - mt->m.start);
 	p->since_sync = fmax(0, t - mt->last_sync);
+	p->stopped = mt->stopped;
 	p->past = mt->past;
 	p->npast = mt->npast <= PAST ? mt->npast : 0;
 }
