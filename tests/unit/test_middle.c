@@ -76,9 +76,37 @@ static void test_at_syncs(void **state)
 	(void)state;
 }
 
+/* Once the guest is stopped nothing is open but the path: 8000 pages at 40 MB/s, far above the limit. */
+static void test_stopped(void **state)
+{
+	static const struct dp_past past[] = { { 7.5, 12e6, 8000 * W } };
+	static struct dp_prediction p;
+	struct dp_curve *c = observe(&guests[3], 2.0);
+	struct dp_plan plan;
+	struct dp_link link;
+
+	make_plan(&plans[0], &plan, &link);
+	plan.running = plan.stopped = true;
+	plan.remaining = 8000 * W;
+	plan.elapsed = 7.5;
+	plan.past = past;
+	plan.npast = 1;
+	plan.since_sync = 0;
+	plan.limit = 0.01;
+	assert_int_equal(dp_predict(c, &link, &plan, &p), 0);
+	assert_int_equal(p.verdict, DP_CONVERGES);
+	/* the last 2924 pages of memory were never sent, the others were */
+	near(p.downtime.mid, 8000 * W / (40 * MB) + plan.fixed, 1e-6);
+	near(p.total.mid, 7.5 + 8000 * W / (40 * MB) + plan.fixed, 1e-6);
+	/* the path is sure, but not what is left, nor what a stop takes */
+	assert_true(p.downtime.lo < p.downtime.mid - 0.005 && p.downtime.hi > p.downtime.mid + 0.005);
+	dp_curve_free(c);
+	(void)state;
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(test_at_syncs) };
+	const struct CMUnitTest tests[] = { cmocka_unit_test(test_at_syncs), cmocka_unit_test(test_stopped) };
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
