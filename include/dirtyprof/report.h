@@ -293,6 +293,10 @@ int dp_report_exit_status(const struct dp_report *r);
 
 /* Text. header: once, before the first line (START). line: after each interval or sync. final: at the end. */
 void dp_text_header(struct dp_buf *b, const struct dp_report *r);
+void dp_text_tracing(struct dp_buf *b,
+		     const struct dp_report *r); /* header's first part: what is traced, and how */
+void dp_text_events(struct dp_buf *b,
+		    const struct dp_report *r); /* line's: syncs of a migration, logging switched */
 void dp_text_columns(struct dp_buf *b); /* the column header alone, to repeat it; header ends with it */
 void dp_text_line(struct dp_buf *b, const struct dp_report *r);
 void dp_text_final(struct dp_buf *b, const struct dp_report *r);

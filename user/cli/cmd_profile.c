@@ -28,6 +28,8 @@ static int open_signals(void)
 	sigaddset(&set, SIGINT);
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGWINCH);
+	sigaddset(&set, SIGCONT);
 	if (sigprocmask(SIG_BLOCK, &set, NULL))
 		return -errno;
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -168,9 +170,9 @@ static int turn(struct profile *p)
 		return 0;
 	}
 	if (ev == DP_WATCH_FD) {
-		struct signalfd_siginfo si;
-
-		return read(p->sigfd, &si, sizeof(si)) == sizeof(si) ? 0 : 1;
+		if (dp_profile_signalled(p))
+			return 0;
+		return flush_out(p) ?: 1;
 	}
 	if (ev != DP_WATCH_SNAPSHOT)
 		return 1;
@@ -235,6 +237,15 @@ static int run(struct profile *p)
 	return end ?: p->failed ? -EIO : 0;
 }
 
+/* A message is about to be written to the terminal. */
+static void make_way(void *ctx)
+{
+	struct profile *p = ctx;
+
+	if (isatty(STDERR_FILENO))
+		dp_view_erase(p->view);
+}
+
 static int set_up(struct profile *p)
 {
 	struct dp_watch_opts wo = { .pid = p->o.pid,
@@ -253,6 +264,12 @@ static int set_up(struct profile *p)
 		dp_err("cannot take signals: %s", strerror(errno));
 		return -errno;
 	}
+	p->view = dp_view_new(p->o.heatmap, p->o.curve);
+	if (!p->view) {
+		dp_err("out of memory");
+		return -ENOMEM;
+	}
+	dp_log_before(make_way, p);
 	err = dp_watch_open(&wo, &p->watch, msg, sizeof(msg));
 	if (err) {
 		dp_err("%s", msg);
@@ -316,7 +333,9 @@ int dp_profile_main(int argc, char **argv, enum profile_kind kind)
 	if (!err)
 		err = closed;
 	status = err ? DP_EXIT_ERROR : p->status;
+	dp_log_before(NULL, NULL);
 	dp_profile_start_close(p);
+	dp_view_free(p->view);
 	dp_session_free(p->session);
 	dp_watch_close(p->watch);
 	dp_buf_free(&p->buf);

@@ -8,6 +8,15 @@
 
 static enum dp_level max_level = DP_LVL_INFO;
 
+static void (*before_line)(void *ctx);
+static void *before_ctx;
+
+void dp_log_before(void (*fn)(void *ctx), void *ctx)
+{
+	before_line = fn;
+	before_ctx = ctx;
+}
+
 void dp_log_set_level(enum dp_level level)
 {
 	max_level = level;
@@ -47,6 +56,8 @@ void dp_vlog(enum dp_level level, const char *fmt, va_list ap)
 		line[--len] = '\0';
 	dp_log_clean(line);
 	line[len++] = '\n';
+	if (before_line)
+		before_line(before_ctx);
 	while (off < len) {
 		ssize_t r = write(STDERR_FILENO, line + off, len - off);
 

@@ -21,6 +21,9 @@ enum dp_level { DP_LVL_ERR, DP_LVL_WARN, DP_LVL_INFO, DP_LVL_DEBUG };
 void dp_log_set_level(enum dp_level level);
 enum dp_level dp_log_level(void);
 
+/* Called before each line that is written: what is drawn on the terminal makes way. NULL: nobody. It must not log. */
+void dp_log_before(void (*fn)(void *ctx), void *ctx);
+
 void dp_vlog(enum dp_level level, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 void dp_log(enum dp_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 

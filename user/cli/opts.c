@@ -36,6 +36,8 @@ enum {
 	OPT_FROM,
 	OPT_TO,
 	OPT_MERGE,
+	OPT_HEATMAP,
+	OPT_CURVE,
 	OPT_VERSION,
 };
 
@@ -66,6 +68,8 @@ static const struct option longopts[] = {
 	{ "from", required_argument, NULL, OPT_FROM },
 	{ "to", required_argument, NULL, OPT_TO },
 	{ "merge", required_argument, NULL, OPT_MERGE },
+	{ "heatmap", no_argument, NULL, OPT_HEATMAP },
+	{ "curve", no_argument, NULL, OPT_CURVE },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -310,6 +314,12 @@ static int one(struct dp_opts *o, int c)
 		return dp_use_btf(optarg);
 	case OPT_HOOK:
 		return hook(optarg, &o->hooks);
+	case OPT_HEATMAP:
+		o->heatmap = true;
+		return 0;
+	case OPT_CURVE:
+		o->curve = true;
+		return 0;
 	case 'v':
 		o->verbose = true;
 		return 0;

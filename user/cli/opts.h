@@ -17,6 +17,7 @@ struct dp_opts {
 	uint64_t interval_ns; /* 1 s */
 	uint64_t count;	      /* intervals; 0 = until interrupted */
 	bool json, verbose, no_peek, help, version;
+	bool heatmap, curve;	      /* pictures in the text */
 	const char *prometheus;	      /* file, or NULL */
 	double bandwidth, switchover; /* bytes/s, 0 = not given */
 	uint64_t limit_ns, fixed_ns;  /* 0 = not given */

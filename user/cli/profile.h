@@ -7,6 +7,7 @@
 #include "dirtyprof/session.h"
 #include "cli/learned.h"
 #include "cli/opts.h"
+#include "cli/view.h"
 #include "probe/watch.h"
 #include "qmp/qmp.h"
 #include "qmp/start.h"
@@ -23,6 +24,7 @@ struct profile {
 	struct dp_qmp_params params;
 	bool params_known;
 	struct dp_buf buf, prom;
+	struct dp_view *view; /* text; NULL: JSON, or a table */
 	struct dp_trace_writer *trace;
 	char command[512];
 	uint64_t lines;
@@ -47,6 +49,9 @@ int dp_record_start(struct profile *p);
 int dp_record_opts(struct profile *p, const struct dp_session_opts *so);
 int dp_record_add(struct profile *p, const struct dp_snapshot *s);
 int dp_record_close(struct profile *p, bool end);
+
+/* Takes the signals that wait. true: one of them ends the run. */
+bool dp_profile_signalled(struct profile *p);
 
 /* cmd_predict.c: print the table; 0, or negative errno after a line on stderr. They set p->status. */
 int dp_profile_table(struct profile *p, const struct dp_report *r);

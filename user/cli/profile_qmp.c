@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* QMP beside the profile: migration facts where they were asked for, and --start. */
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -176,10 +175,7 @@ uint64_t dp_profile_start_poll(struct profile *p, uint64_t now_ns)
 
 static bool interrupted(void *ctx)
 {
-	const struct profile *p = ctx;
-	struct pollfd fd = { .fd = p->sigfd, .events = POLLIN };
-
-	return poll(&fd, 1, 0) > 0;
+	return dp_profile_signalled(ctx);
 }
 
 void dp_profile_start_stop(struct profile *p)

@@ -29,7 +29,7 @@ static void explain(struct dp_buf *b, const struct dp_report *r)
 	dp_text_wrap(b, 0, "SENT, LEFT: the migration's. STOP NOW: downtime if the guest were stopped now.");
 }
 
-void dp_text_header(struct dp_buf *b, const struct dp_report *r)
+void dp_text_tracing(struct dp_buf *b, const struct dp_report *r)
 {
 	char name[DP_NAME_LEN * 2 + 4] = "", by[DP_NAME_LEN * 2 + 8] = "", t[64] = "";
 
@@ -48,6 +48,11 @@ void dp_text_header(struct dp_buf *b, const struct dp_report *r)
 			r->started_by);
 	else if (!r->logging)
 		dp_text_waiting(b, r);
+}
+
+void dp_text_header(struct dp_buf *b, const struct dp_report *r)
+{
+	dp_text_tracing(b, r);
 	explain(b, r);
 	dp_text_columns(b);
 }
@@ -84,7 +89,7 @@ static void interval_line(struct dp_buf *b, const struct dp_report *r)
 		    r->logging || r->ever_logged ? dp_verdict_name(r->pred.verdict) : "no log yet");
 }
 
-void dp_text_line(struct dp_buf *b, const struct dp_report *r)
+void dp_text_events(struct dp_buf *b, const struct dp_report *r)
 {
 	uint32_t i;
 
@@ -98,5 +103,11 @@ void dp_text_line(struct dp_buf *b, const struct dp_report *r)
 		dp_buf_printf(b, "%6.1f logging was switched off\n", r->t);
 	else if (r->logging_changed)
 		dp_buf_printf(b, "%6.1f logging was switched on\n", r->t);
-	interval_line(b, r);
+}
+
+void dp_text_line(struct dp_buf *b, const struct dp_report *r)
+{
+	dp_text_events(b, r);
+	if (r->kind == DP_REPORT_INTERVAL)
+		interval_line(b, r);
 }
