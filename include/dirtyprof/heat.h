@@ -6,6 +6,8 @@
 #ifndef DIRTYPROF_HEAT_H
 #define DIRTYPROF_HEAT_H
 
+#include <stddef.h>
+
 #include "dirtyprof/snapshot.h"
 
 /* A slot's RAM as 4K gfns [lo, hi); false: it has none, or none that can be. */
@@ -18,17 +20,18 @@ struct dp_ram {
 };
 
 /*
- * The first RAM at or behind the 4K page gfn, as far as it is of one slot; false: there is none. A page that several slots show
- * is of the one in the lowest address space (what SMM sees of RAM is RAM).
+ * All RAM in order of address: *n of them, to be freed by the caller; NULL: there is none, or out of memory (*n is 0 either
+ * way). A page that several slots show is of the one in the lowest address space (what SMM sees of RAM is RAM), and of the
+ * first in the list where that leaves several.
  */
-bool dp_ram_next(const struct dp_vm *vm, uint64_t gfn, struct dp_ram *out);
+struct dp_ram *dp_ram_list(const struct dp_vm *vm, size_t *n);
 
 /* One part: 4K gfns [lo, hi), which may have holes between them; of them, so many pages are the part's RAM, the others none. */
 struct dp_heat_range {
 	uint64_t lo, hi, pages; /* all 0: a part of a VM of fewer than DP_HEAT_BINS pages that has none */
 };
 
-/* All parts. Part i has the pages from floor(i * n / DP_HEAT_BINS) on, counted along RAM, of n. */
+/* All parts (all 0 where memory is short). Part i has the pages from floor(i * n / DP_HEAT_BINS) on, counted along RAM, of n. */
 void dp_heat_ranges(const struct dp_vm *vm, struct dp_heat_range out[DP_HEAT_BINS]);
 
 /* One of them: lo and hi, returns its pages. To have them all, ask for all at once. */

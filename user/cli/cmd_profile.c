@@ -35,6 +35,21 @@ static int open_signals(void)
 	return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+bool dp_profile_signalled(struct profile *p)
+{
+	struct signalfd_siginfo si;
+
+	while (read(p->sigfd, &si, sizeof(si)) == sizeof(si)) {
+		if (si.ssi_signo == SIGCONT)
+			dp_view_continued(p->view);
+		else if (si.ssi_signo == SIGWINCH)
+			dp_view_resized(p->view, &p->buf);
+		else
+			return true;
+	}
+	return false;
+}
+
 static void command_line(char *buf, size_t len, int argc, char **argv)
 {
 	size_t at = 0;
@@ -172,7 +187,7 @@ static int turn(struct profile *p)
 	if (ev == DP_WATCH_FD) {
 		if (dp_profile_signalled(p))
 			return 0;
-		return flush_out(p) ?: 1;
+		return dp_out_flush(p) ?: 1;
 	}
 	if (ev != DP_WATCH_SNAPSHOT)
 		return 1;
@@ -237,15 +252,6 @@ static int run(struct profile *p)
 	return end ?: p->failed ? -EIO : 0;
 }
 
-/* A message is about to be written to the terminal. */
-static void make_way(void *ctx)
-{
-	struct profile *p = ctx;
-
-	if (isatty(STDERR_FILENO))
-		dp_view_erase(p->view);
-}
-
 static int set_up(struct profile *p)
 {
 	struct dp_watch_opts wo = { .pid = p->o.pid,
@@ -264,12 +270,9 @@ static int set_up(struct profile *p)
 		dp_err("cannot take signals: %s", strerror(errno));
 		return -errno;
 	}
-	p->view = dp_view_new(p->o.heatmap, p->o.curve);
-	if (!p->view) {
-		dp_err("out of memory");
-		return -ENOMEM;
-	}
-	dp_log_before(make_way, p);
+	err = dp_out_open(p);
+	if (err)
+		return err;
 	err = dp_watch_open(&wo, &p->watch, msg, sizeof(msg));
 	if (err) {
 		dp_err("%s", msg);
@@ -333,13 +336,10 @@ int dp_profile_main(int argc, char **argv, enum profile_kind kind)
 	if (!err)
 		err = closed;
 	status = err ? DP_EXIT_ERROR : p->status;
-	dp_log_before(NULL, NULL);
 	dp_profile_start_close(p);
-	dp_view_free(p->view);
+	dp_out_close(p);
 	dp_session_free(p->session);
 	dp_watch_close(p->watch);
-	dp_buf_free(&p->buf);
-	dp_buf_free(&p->prom);
 	if (p->sigfd >= 0)
 		close(p->sigfd);
 	free(p);

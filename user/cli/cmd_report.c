@@ -23,10 +23,9 @@ int dp_cmd_report(int argc, char **argv)
 	else if (!err && p->o.version)
 		puts("dirtyprof " DIRTYPROF_VERSION);
 	else if (!err)
-		err = dp_replay(p);
+		err = dp_out_open(p) ?: dp_replay(p);
 	status = err ? DP_EXIT_ERROR : p->status;
-	dp_buf_free(&p->buf);
-	dp_buf_free(&p->prom);
+	dp_out_close(p);
 	free(p);
 	return status;
 }

@@ -43,6 +43,15 @@ static bool replays(const struct dp_opts *o)
 	return o->from > 0 || isfinite(o->to) || o->merge > 1;
 }
 
+/* Pictures are for people. */
+static int pictures(const struct dp_opts *o)
+{
+	if (!o->json || !(o->heatmap || o->curve))
+		return 0;
+	dp_err("--heatmap and --curve are text, so not with --json");
+	return -EINVAL;
+}
+
 int dp_opts_parse(struct dp_opts *o, int argc, char **argv)
 {
 	int err;
@@ -63,7 +72,7 @@ int dp_opts_parse(struct dp_opts *o, int argc, char **argv)
 		dp_err("--append: into which trace? (-o FILE)");
 		return -EINVAL;
 	}
-	err = positional(o, argc, argv);
+	err = pictures(o) ?: positional(o, argc, argv);
 	if (err)
 		return err;
 	if (!o->pid) {
@@ -83,8 +92,8 @@ int dp_opts_parse_record(struct dp_opts *o, int argc, char **argv)
 		dp_err("record: into which file? (-o FILE)");
 		return -EINVAL;
 	}
-	if (o->json) {
-		dp_err("record: nothing is printed (--json); dirtyprof -p PID --record FILE prints as well");
+	if (o->json || o->heatmap || o->curve) {
+		dp_err("record: nothing is printed (--json, --heatmap, --curve); dirtyprof -p PID --record FILE prints as well");
 		return -EINVAL;
 	}
 	o->quiet = true;
@@ -116,7 +125,7 @@ int dp_opts_parse_report(struct dp_opts *o, int argc, char **argv)
 		return -EINVAL;
 	}
 	o->file = argv[optind];
-	return 0;
+	return pictures(o);
 }
 
 int dp_opts_parse_predict(struct dp_opts *o, int argc, char **argv)
@@ -128,6 +137,10 @@ int dp_opts_parse_predict(struct dp_opts *o, int argc, char **argv)
 	err = dp_opts_read(o, argc, argv);
 	if (err || o->help || o->version)
 		return err;
+	if (o->heatmap || o->curve) {
+		dp_err("predict: a table has no pictures (--heatmap, --curve)");
+		return -EINVAL;
+	}
 	if (o->prometheus) {
 		dp_err("predict: a table has no Prometheus form (--prometheus)");
 		return -EINVAL;

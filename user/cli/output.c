@@ -3,13 +3,44 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/log.h"
 #include "cli/profile.h"
 #include "cli/textfile.h"
 
-/* What the output formats made, to stdout. 0, or -errno when nobody takes it. */
-static int flush_out(struct profile *p)
+/* A message is about to be written to the terminal. */
+static void make_way(void *ctx)
+{
+	struct profile *p = ctx;
+
+	if (isatty(STDERR_FILENO))
+		dp_view_erase(p->view);
+}
+
+int dp_out_open(struct profile *p)
+{
+	bool live = !p->o.file && !p->o.quiet && !p->o.predict && !p->o.json;
+
+	p->view = dp_view_new(p->o.heatmap, p->o.curve, live);
+	if (!p->view) {
+		dp_err("out of memory");
+		return -ENOMEM;
+	}
+	dp_log_before(make_way, p);
+	return 0;
+}
+
+void dp_out_close(struct profile *p)
+{
+	dp_log_before(NULL, NULL);
+	dp_view_free(p->view);
+	p->view = NULL;
+	dp_buf_free(&p->buf);
+	dp_buf_free(&p->prom);
+}
+
+int dp_out_flush(struct profile *p)
 {
 	int err = 0;
 
@@ -50,8 +81,8 @@ int dp_out_header(struct profile *p, const struct dp_report *r)
 	if (p->o.json)
 		dp_json_header(&p->buf, r);
 	else
-		dp_text_header(&p->buf, r);
-	return flush_out(p);
+		dp_view_header(p->view, &p->buf, r);
+	return dp_out_flush(p);
 }
 
 int dp_out_line(struct profile *p, const struct dp_report *r)
@@ -59,8 +90,8 @@ int dp_out_line(struct profile *p, const struct dp_report *r)
 	if (p->o.json)
 		dp_json_line(&p->buf, r);
 	else
-		dp_text_line(&p->buf, r);
-	return flush_out(p);
+		dp_view_line(p->view, &p->buf, r);
+	return dp_out_flush(p);
 }
 
 int dp_out_final(struct profile *p, const struct dp_report *r)
@@ -70,7 +101,7 @@ int dp_out_final(struct profile *p, const struct dp_report *r)
 	if (p->o.json)
 		dp_json_final(&p->buf, r);
 	else
-		dp_text_final(&p->buf, r);
+		dp_view_final(p->view, &p->buf, r);
 	p->status = p->o.quiet ? 0 : dp_report_exit_status(r);
-	return flush_out(p);
+	return dp_out_flush(p);
 }

@@ -24,7 +24,7 @@ struct profile {
 	struct dp_qmp_params params;
 	bool params_known;
 	struct dp_buf buf, prom;
-	struct dp_view *view; /* text; NULL: JSON, or a table */
+	struct dp_view *view;
 	struct dp_trace_writer *trace;
 	char command[512];
 	uint64_t lines;
@@ -38,6 +38,9 @@ enum profile_kind { PROFILE_WATCH, PROFILE_PREDICT, PROFILE_RECORD };
 int dp_profile_main(int argc, char **argv, enum profile_kind kind);
 
 /* output.c: where reports go, by the options. 0, or negative errno after a line on stderr. final sets p->status. */
+int dp_out_open(struct profile *p);
+void dp_out_close(struct profile *p);
+int dp_out_flush(struct profile *p); /* prints p->buf */
 int dp_out_header(struct profile *p, const struct dp_report *r);
 int dp_out_line(struct profile *p, const struct dp_report *r);
 int dp_out_final(struct profile *p, const struct dp_report *r);

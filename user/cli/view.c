@@ -23,7 +23,8 @@ struct item {
 
 struct dp_view {
 	bool heatmap, curve;
-	bool screen; /* stdout is a terminal whose cursor can be moved */
+	bool tty;    /* stdout is a terminal that knows colours */
+	bool screen; /* and whose cursor may be moved */
 	struct dp_look look;
 	unsigned int height;
 	unsigned int drawn; /* lines of the curve that are on the screen, above the cursor */
@@ -59,7 +60,7 @@ static bool look_at_size(struct dp_view *v)
 	unsigned int width = DP_TERM_WIDTH, height = 24;
 	bool changed;
 
-	if (v->screen && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws)) {
+	if (v->tty && !ioctl(STDOUT_FILENO, TIOCGWINSZ, &ws)) {
 		width = ws.ws_col ? ws.ws_col : width;
 		height = ws.ws_row ? ws.ws_row : height;
 	}
@@ -69,7 +70,7 @@ static bool look_at_size(struct dp_view *v)
 	return changed;
 }
 
-struct dp_view *dp_view_new(bool heatmap, bool curve)
+struct dp_view *dp_view_new(bool heatmap, bool curve, bool live)
 {
 	struct dp_view *v = calloc(1, sizeof(*v));
 	const char *term = getenv("TERM");
@@ -78,9 +79,10 @@ struct dp_view *dp_view_new(bool heatmap, bool curve)
 		return NULL;
 	v->heatmap = heatmap;
 	v->curve = curve;
-	v->screen = isatty(STDOUT_FILENO) && term && *term && strcmp(term, "dumb");
+	v->tty = isatty(STDOUT_FILENO) && term && *term && strcmp(term, "dumb");
+	v->screen = v->tty && live;
 	v->look.utf8 = (heatmap || curve) && utf8();
-	v->look.colours = v->screen ? colours(term) : DP_COLOURS_NONE;
+	v->look.colours = v->tty ? colours(term) : DP_COLOURS_NONE;
 	look_at_size(v);
 	return v;
 }
@@ -235,9 +237,12 @@ static void draw_anew(struct dp_view *v, struct dp_buf *b)
 
 void dp_view_resized(struct dp_view *v, struct dp_buf *b)
 {
-	if (!v->screen || !pictures(v) || !v->last || !look_at_size(v) || v->height < 4)
+	if (!v->tty || !pictures(v) || !v->last || !look_at_size(v))
 		return;
-	draw_anew(v, b);
+	if (v->screen && v->height >= 4)
+		draw_anew(v, b);
+	else
+		print_columns(v, b, v->last);
 }
 
 void dp_view_continued(struct dp_view *v)

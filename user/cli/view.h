@@ -13,8 +13,8 @@
 
 struct dp_view;
 
-/* How stdout is. heatmap, curve: what is asked for. NULL: out of memory. */
-struct dp_view *dp_view_new(bool heatmap, bool curve);
+/* heatmap, curve: what is asked for; live: as it happens, so that a terminal may be drawn on anew. NULL: out of memory. */
+struct dp_view *dp_view_new(bool heatmap, bool curve, bool live);
 void dp_view_free(struct dp_view *v); /* NULL-safe */
 
 /* In place of dp_text_header, _line and _final; reports must stay valid until the next call. */

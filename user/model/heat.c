@@ -29,39 +29,125 @@ bool dp_slot_span(const struct dp_vm *vm, uint32_t i, uint64_t *lo, uint64_t *hi
 	return true;
 }
 
-bool dp_ram_next(const struct dp_vm *vm, uint64_t gfn, struct dp_ram *out)
-{
-	uint64_t lo, hi, start = UINT64_MAX, end = 0;
-	uint32_t i, best = 0;
+/* Slots that cover the page at which the sweep is: a heap, the one that the page is of on top. */
+struct sweep {
+	const struct dp_vm *vm;
+	uint32_t *heap, nspans, nheap;
+	uint64_t *hi; /* by slot */
+};
 
-	for (i = 0; vm->slots && i < vm->nslots; i++) {
-		if (!dp_slot_span(vm, i, &lo, &hi) || hi <= gfn)
-			continue;
-		lo = lo > gfn ? lo : gfn;
-		if (lo > start || (lo == start && vm->slots[i].as_id >= vm->slots[best].as_id))
-			continue;
-		start = lo;
-		end = hi;
-		best = i;
-	}
-	if (start == UINT64_MAX)
-		return false;
-	for (i = 0; i < vm->nslots; i++)
-		if (vm->slots[i].as_id < vm->slots[best].as_id && dp_slot_span(vm, i, &lo, &hi) &&
-		    lo > start && lo < end)
-			end = lo;
-	*out = (struct dp_ram){ .gfn = start, .npages = end - start, .slot = best };
-	return true;
+static bool before(const struct dp_vm *vm, uint32_t a, uint32_t b)
+{
+	return vm->slots[a].as_id != vm->slots[b].as_id ? vm->slots[a].as_id < vm->slots[b].as_id : a < b;
 }
 
-static uint64_t ram_pages(const struct dp_vm *vm)
+static void push(struct sweep *s, uint32_t slot)
 {
-	struct dp_ram m = { 0 };
-	uint64_t n = 0;
+	uint32_t i = s->nheap++;
 
-	while (dp_ram_next(vm, m.gfn + m.npages, &m))
-		n += m.npages;
+	for (; i && before(s->vm, slot, s->heap[(i - 1) / 2]); i = (i - 1) / 2)
+		s->heap[i] = s->heap[(i - 1) / 2];
+	s->heap[i] = slot;
+}
+
+static void pop(struct sweep *s)
+{
+	uint32_t last = s->heap[--s->nheap], i = 0, k;
+
+	while ((k = 2 * i + 1) < s->nheap) {
+		if (k + 1 < s->nheap && before(s->vm, s->heap[k + 1], s->heap[k]))
+			k++;
+		if (!before(s->vm, s->heap[k], last))
+			break;
+		s->heap[i] = s->heap[k];
+		i = k;
+	}
+	s->heap[i] = last;
+}
+
+struct key {
+	uint64_t lo;
+	uint32_t slot;
+};
+
+static int cmp_key(const void *a, const void *b)
+{
+	const struct key *x = a, *y = b;
+
+	if (x->lo != y->lo)
+		return x->lo < y->lo ? -1 : 1;
+	return x->slot < y->slot ? -1 : x->slot > y->slot;
+}
+
+/* Along the pages where something begins or ends; out has room for two a slot. */
+static size_t walk(struct sweep *s, const struct key *key, struct dp_ram *out)
+{
+	uint64_t at, to;
+	uint32_t i = 0, top;
+	size_t n = 0;
+
+	while (i < s->nspans || s->nheap) {
+		at = n ? out[n - 1].gfn + out[n - 1].npages : 0;
+		while (s->nheap && s->hi[s->heap[0]] <= at)
+			pop(s);
+		if (!s->nheap && i == s->nspans)
+			break;
+		if (!s->nheap && key[i].lo > at)
+			at = key[i].lo;
+		for (; i < s->nspans && key[i].lo <= at; i++)
+			if (s->hi[key[i].slot] > at)
+				push(s, key[i].slot);
+		if (!s->nheap)
+			continue;
+		/* as far as the slot goes, or to where one begins that comes before it */
+		top = s->heap[0];
+		to = s->hi[top];
+		for (; i < s->nspans && key[i].lo < to; i++) {
+			if (before(s->vm, key[i].slot, top)) {
+				to = key[i].lo;
+				break;
+			}
+			push(s, key[i].slot);
+		}
+		out[n++] = (struct dp_ram){ .gfn = at, .npages = to - at, .slot = top };
+	}
 	return n;
+}
+
+struct dp_ram *dp_ram_list(const struct dp_vm *vm, size_t *n)
+{
+	uint32_t all = vm->slots ? vm->nslots : 0, i;
+	struct sweep s = { .vm = vm };
+	struct dp_ram *out = calloc(2 * (size_t)all + 1, sizeof(*out));
+	struct key *key = calloc((size_t)all + 1, sizeof(*key));
+	uint64_t lo;
+
+	s.heap = calloc((size_t)all + 1, sizeof(*s.heap));
+	s.hi = calloc((size_t)all + 1, sizeof(*s.hi));
+	*n = 0;
+	if (out && key && s.heap && s.hi) {
+		for (i = 0; i < all; i++)
+			if (dp_slot_span(vm, i, &lo, &s.hi[i]))
+				key[s.nspans++] = (struct key){ lo, i };
+		qsort(key, s.nspans, sizeof(*key), cmp_key);
+		*n = walk(&s, key, out);
+	}
+	free(key);
+	free(s.heap);
+	free(s.hi);
+	if (*n)
+		return out;
+	free(out);
+	return NULL;
+}
+
+static uint64_t ram_pages(const struct dp_ram *m, size_t n)
+{
+	uint64_t pages = 0;
+
+	while (n--)
+		pages += m[n].npages;
+	return pages;
 }
 
 /* The number of RAM pages before part b. */
@@ -72,26 +158,26 @@ static uint64_t bin_begin(uint64_t pages, uint32_t b)
 
 void dp_heat_ranges(const struct dp_vm *vm, struct dp_heat_range out[DP_HEAT_BINS])
 {
-	uint64_t all = ram_pages(vm), done = 0, n;
-	struct dp_ram m = { 0 };
+	size_t n, i;
+	struct dp_ram *m = dp_ram_list(vm, &n);
+	uint64_t all = ram_pages(m, n), done = 0, here;
 	uint32_t b = 0;
 
 	memset(out, 0, DP_HEAT_BINS * sizeof(*out));
-	while (dp_ram_next(vm, m.gfn + m.npages, &m)) {
-		while (m.npages) {
+	for (i = 0; i < n; i++) {
+		for (; m[i].npages; m[i].gfn += here, m[i].npages -= here) {
 			while (bin_begin(all, b + 1) <= done)
 				b++;
-			n = bin_begin(all, b + 1) - done;
-			n = n < m.npages ? n : m.npages;
+			here = bin_begin(all, b + 1) - done;
+			here = here < m[i].npages ? here : m[i].npages;
 			if (!out[b].pages)
-				out[b].lo = m.gfn;
-			out[b].hi = m.gfn + n;
-			out[b].pages += n;
-			done += n;
-			m.gfn += n;
-			m.npages -= n;
+				out[b].lo = m[i].gfn;
+			out[b].hi = m[i].gfn + here;
+			out[b].pages += here;
+			done += here;
 		}
 	}
+	free(m);
 }
 
 uint64_t dp_heat_range(const struct dp_vm *vm, uint32_t bin, uint64_t *lo, uint64_t *hi)
@@ -161,25 +247,25 @@ static uint64_t index_of(const struct dp_vm *vm, const struct dp_ram *m)
 	       (m->gfn & ((1u << DP_REGION_SHIFT) - 1));
 }
 
-static int add_parts(struct dp_heat *h, const struct dp_vm *vm)
+static int add_parts(struct dp_heat *h, const struct dp_vm *vm, const struct dp_ram *ram, size_t n)
 {
-	uint64_t all = ram_pages(vm), done = 0, end = 0, at, n;
-	struct dp_ram m = { 0 };
+	uint64_t all = ram_pages(ram, n), done = 0, end = 0, at, here, left;
 	uint32_t b = 0;
+	size_t i;
 	int err = 0;
 
-	while (!err && dp_ram_next(vm, m.gfn + m.npages, &m)) {
-		at = index_of(vm, &m);
+	for (i = 0; i < n && !err; i++) {
+		at = index_of(vm, &ram[i]);
 		if (at > end)
 			err = add(h, at, DP_HEAT_NONE, DP_HEAT_NONE);
-		for (; !err && m.npages; m.gfn += n, m.npages -= n) {
+		for (left = ram[i].npages; !err && left; left -= here) {
 			while (bin_begin(all, b + 1) <= done)
 				b++;
-			n = bin_begin(all, b + 1) - done;
-			n = n < m.npages ? n : m.npages;
-			done += n;
-			at += n;
-			err = add(h, at, b, m.slot);
+			here = bin_begin(all, b + 1) - done;
+			here = here < left ? here : left;
+			done += here;
+			at += here;
+			err = add(h, at, b, ram[i].slot);
 		}
 		end = at;
 	}
@@ -188,12 +274,16 @@ static int add_parts(struct dp_heat *h, const struct dp_vm *vm)
 
 int dp_heat_plan(struct dp_heat *h, const struct dp_vm *vm)
 {
-	int err;
+	size_t n;
+	struct dp_ram *ram = dp_ram_list(vm, &n);
+	int err = -ENOMEM;
 
 	dp_heat_free(h);
 	h->nslots = vm->nslots;
 	h->slot_new = calloc(vm->nslots + 1ull, sizeof(*h->slot_new));
-	err = h->slot_new ? add_parts(h, vm) : -ENOMEM;
+	if (h->slot_new && (n || !vm->ram_pages))
+		err = add_parts(h, vm, ram, n);
+	free(ram);
 	if (err)
 		dp_heat_free(h);
 	return err;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define SLOTS_MOST 2048u /* of a VM, as many as are read of one */
 #define SLOTS_KEPT 1024u /* slots that went are kept up to so many: a VMM may plug all day */
 
 static struct dp_hot_place *add_place(struct dp_hot_places *p, struct dp_hot_place what)
@@ -23,27 +24,35 @@ static struct dp_hot_place *add_place(struct dp_hot_places *p, struct dp_hot_pla
 	return &p->at[p->n++];
 }
 
-/* Frames of 1 GiB that hold RAM, numbered as the VM's regions are: in order of address. */
+/* Frames of 1 GiB that hold RAM, numbered as the VM's regions are: in order of address, and no more than these. */
 static int add_frames(struct dp_hot_places *out, const struct dp_vm *vm)
 {
-	uint64_t next, n;
-	struct dp_ram m = { 0 };
+	size_t n, i;
+	struct dp_ram *m = dp_ram_list(vm, &n);
+	uint64_t here;
+	int err = 0;
 
-	while (dp_ram_next(vm, m.gfn + m.npages, &m)) {
-		for (; m.npages; m.gfn += n, m.npages -= n) {
+	for (i = 0; i < n && !err; i++) {
+		for (; m[i].npages; m[i].gfn += here, m[i].npages -= here) {
 			struct dp_hot_place *last = out->n ? &out->at[out->n - 1] : NULL;
 
-			next = ((m.gfn >> DP_REGION_SHIFT) + 1) << DP_REGION_SHIFT;
-			n = next - m.gfn < m.npages ? next - m.gfn : m.npages;
-			if (!last || last->lo >> DP_REGION_SHIFT != m.gfn >> DP_REGION_SHIFT)
-				last = add_place(out, (struct dp_hot_place){ .lo = m.gfn });
-			if (!last)
-				return -ENOMEM;
-			last->hi = m.gfn + n;
-			last->ram += n;
+			here = (((m[i].gfn >> DP_REGION_SHIFT) + 1) << DP_REGION_SHIFT) - m[i].gfn;
+			here = here < m[i].npages ? here : m[i].npages;
+			if (!last || last->lo >> DP_REGION_SHIFT != m[i].gfn >> DP_REGION_SHIFT) {
+				if (out->n == vm->nregions)
+					break;
+				last = add_place(out, (struct dp_hot_place){ .lo = m[i].gfn });
+			}
+			if (!last) {
+				err = -ENOMEM;
+				break;
+			}
+			last->hi = m[i].gfn + here;
+			last->ram += here;
 		}
 	}
-	return 0;
+	free(m);
+	return err;
 }
 
 static int add_parts(struct dp_hot_places *out, const struct dp_heat_range *r)
@@ -56,27 +65,31 @@ static int add_parts(struct dp_hot_places *out, const struct dp_heat_range *r)
 	return 0;
 }
 
-/* What was counted at old places, to where these addresses are now, as if evenly spread within each. */
+/*
+ * What was counted at old places, to where these addresses are now, as if evenly spread within each. Both are in order of
+ * address.
+ */
 static void move_counts(const struct dp_hot_places *from, struct dp_hot_places *to)
 {
-	uint32_t i, k;
+	uint32_t i, k, first = 0;
 
 	for (i = 0; i < from->n; i++) {
 		const struct dp_hot_place *a = &from->at[i];
 		struct dp_hot_place *into = NULL;
-		uint64_t left = a->count, part;
+		uint64_t left = a->count;
 
-		for (k = 0; k < to->n && left; k++) {
+		while (first < to->n && to->at[first].hi <= a->lo)
+			first++;
+		for (k = first; k < to->n && left && to->at[k].lo < a->hi; k++) {
 			struct dp_hot_place *b = &to->at[k];
 			uint64_t lo = a->lo > b->lo ? a->lo : b->lo, hi = a->hi < b->hi ? a->hi : b->hi;
+			double part = (double)a->count * (double)(hi - lo) / (double)(a->hi - a->lo);
 
 			if (lo >= hi)
 				continue;
 			into = b;
-			part = (uint64_t)((double)a->count * (double)(hi - lo) / (double)(a->hi - a->lo));
-			part = part < left ? part : left;
-			b->count += part;
-			left -= part;
+			b->count += part < (double)left ? (uint64_t)part : left;
+			left -= part < (double)left ? (uint64_t)part : left;
 		}
 		/* what rounding left; where none of its RAM is left, it is forgotten */
 		if (into)
@@ -151,7 +164,7 @@ static int lay_out_slots(struct dp_hot_track *h, const struct dp_vm *vm)
 	for (i = 0; i < vm->nslots; i++) {
 		at[i] = DP_HOT_NOWHERE;
 		s = (struct dp_hot_place){ .number = vm->slots[i].id, .as_id = vm->slots[i].as_id };
-		if (!dp_slot_span(vm, i, &s.lo, &s.hi))
+		if (i >= SLOTS_MOST || !dp_slot_span(vm, i, &s.lo, &s.hi))
 			continue;
 		s.ram = s.hi - s.lo;
 		at[i] = find_slot(h, &s);
