@@ -128,9 +128,10 @@ static void shades(void **state)
 	}
 	dp_term_heat_row(&b, &h, &k);
 	for (i = 0; i < n; i++) {
-		int level = pages[i] ? 9 + 1 + (int)floor(log2((double)pages[i] / 512)) : 0;
+		int level = 0;
 
-		level = pages[i] && level < 1 ? 1 : level > 9 ? 9 : level;
+		if (pages[i])
+			level = (int)fmin(9, fmax(1, 10 + floor(log2((double)pages[i] / 512))));
 		assert_int_equal(b.data[7 + i], glyphs[level]);
 	}
 	/* nothing is known: no number */
