@@ -7,7 +7,7 @@
 FUZZ_S    ?= 300
 FUZZ_J    ?= 1
 FUZZ_DIR  := $(BUILD)/fuzz$(FUZZ_ENGINE:%=-%)
-FUZZ_ALL  := qmp opts predict
+FUZZ_ALL  := qmp opts predict trace replay
 FUZZ      ?= $(FUZZ_ALL)
 FUZZ_BIN  := $(FUZZ_ALL:%=$(FUZZ_DIR)/fuzz_%)
 FUZZ_SAN  := -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all -fno-omit-frame-pointer
@@ -36,16 +36,32 @@ $(FUZZ_DIR)/fuzz_opts: $(call fuzz_obj,tests/fuzz/fuzz_opts.c $(FUZZ_OPTS_SRC)) 
 $(FUZZ_DIR)/fuzz_opts: FUZZ_LINK = $(call fuzz_wrap,dp_log dp_bpf_use_btf)
 $(FUZZ_DIR)/fuzz_predict: $(call fuzz_obj,tests/fuzz/fuzz_predict.c $(PURE_SRC))
 
+FUZZ_PLAY_SRC := tests/fuzz/play.c user/cli/replay.c $(wildcard user/trace/*.c) $(PURE_SRC)
+FUZZ_PLAY_REST = $(filter-out $(FUZZ_PLAY_SRC:%.c=$(BUILD)/%.o) $(BUILD)/user/cli/main.o,$(LIVE_OBJ))
+
+$(FUZZ_DIR)/fuzz_trace: $(call fuzz_obj,tests/fuzz/fuzz_trace.c $(FUZZ_PLAY_SRC)) $(FUZZ_PLAY_REST)
+$(FUZZ_DIR)/fuzz_replay: $(call fuzz_obj,tests/fuzz/fuzz_replay.c $(FUZZ_PLAY_SRC)) $(FUZZ_PLAY_REST)
+$(FUZZ_DIR)/fuzz_trace $(FUZZ_DIR)/fuzz_replay: FUZZ_LINK = $(call fuzz_wrap,dp_log)
+
 $(FUZZ_BIN): $(FUZZ_DIR)/tests/fuzz/driver.o
 	$(call msg,FUZZ)
 	$(Q)$$(cat $(FUZZ_DIR)/engine.ld) $(FUZZ_SAN) -o $@ $(filter-out %/driver.o,$^) $(FUZZ_LINK) $(LDFLAGS) $(PKG_LIBS)
 
-fuzz-bins: $(FUZZ_BIN)
+# Makes traces of VMs that there never were.
+MAKE_TRACE := $(BUILD)/tests/lib/make_trace
+TRACE_OBJ  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/trace/*.c))
+
+$(MAKE_TRACE): tests/lib/make_trace.c $(TRACE_OBJ)
+	$(call msg,TEST)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDFLAGS) -lz -lm
+
+fuzz-bins: $(FUZZ_BIN) $(MAKE_TRACE)
 
 fuzz:
 	$(Q)scripts/install-deps check || echo 'make: going on; what cannot be built stops here' >&2
 	+$(Q)$(MAKE) --no-print-directory fuzz-bins >&2
-	$(Q)FUZZ_DIR='$(FUZZ_DIR)' FUZZ_S='$(FUZZ_S)' FUZZ_J='$(FUZZ_J)' tests/fuzz/run $(FUZZ)
+	$(Q)FUZZ_DIR='$(FUZZ_DIR)' MAKE_TRACE='$(MAKE_TRACE)' FUZZ_S='$(FUZZ_S)' FUZZ_J='$(FUZZ_J)' tests/fuzz/run $(FUZZ)
 
 -include $(wildcard $(FUZZ_DIR)/*/*/*.d)
 

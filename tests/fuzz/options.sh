@@ -8,7 +8,14 @@ fuzz_options()
 	case $1 in
 	opts) echo "-max_len=1024" ;;
 	qmp) echo "-max_len=8192" ;;
-	*) echo "-max_len=16384" ;;
+	*) echo "-max_len=24576" ;;
 	esac
 	[ ! -e "tests/fuzz/$1.dict" ] || echo "-dict=tests/fuzz/$1.dict"
+}
+
+# fuzz_seeds TARGET DIR: folders of seeds, those in DIR made beforehand (make_seeds)
+fuzz_seeds()
+{
+	[ ! -d "tests/fuzz/seeds/$1" ] || echo "tests/fuzz/seeds/$1"
+	[ ! -d "$2/$1" ] || echo "$2/$1"
 }

@@ -11,6 +11,7 @@ tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
 
 n=0 status=0
+tests/fuzz/make_seeds "${BUILD:-build}/tests/lib/make_trace" "$tmp/seeds"
 for bin in "$dir"/fuzz_*; do
 	[ -x "$bin" ] || continue
 	name=${bin##*/fuzz_}
@@ -18,7 +19,7 @@ for bin in "$dir"/fuzz_*; do
 	mkdir "$tmp/$name"
 	# shellcheck disable=SC2046 # several words
 	if timeout -k 5 60 "$bin" $(fuzz_options "$name") -seed=1 -runs=100000 -max_total_time=2 \
-		-artifact_prefix="$tmp/$name-" "$tmp/$name" "tests/fuzz/seeds/$name" >"$tmp/log" 2>&1; then
+		-artifact_prefix="$tmp/$name-" "$tmp/$name" $(fuzz_seeds "$name" "$tmp/seeds") >"$tmp/log" 2>&1; then
 		echo "ok $n - $name, $(cat "$dir/engine"): $(sed -n 's/^Done \(.*\)/\1/p' "$tmp/log")"
 		continue
 	fi
