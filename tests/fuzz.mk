@@ -47,15 +47,6 @@ $(FUZZ_BIN): $(FUZZ_DIR)/tests/fuzz/driver.o
 	$(call msg,FUZZ)
 	$(Q)$$(cat $(FUZZ_DIR)/engine.ld) $(FUZZ_SAN) -o $@ $(filter-out %/driver.o,$^) $(FUZZ_LINK) $(LDFLAGS) $(PKG_LIBS)
 
-# Makes traces of VMs that there never were.
-MAKE_TRACE := $(BUILD)/tests/lib/make_trace
-TRACE_OBJ  := $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/trace/*.c))
-
-$(MAKE_TRACE): tests/lib/make_trace.c $(TRACE_OBJ)
-	$(call msg,TEST)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -o $@ $(filter %.c %.o,$^) $(LDFLAGS) -lz -lm
-
 fuzz-bins: $(FUZZ_BIN) $(MAKE_TRACE)
 
 fuzz:

@@ -67,6 +67,22 @@ $(BUILD)/tests/unit/test_zero: tests/unit/test_zero.c $(ZERO_OBJ)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(ZERO_OBJ) $(LDFLAGS) -lcmocka -lm
 
+# What is read of a trace.
+TRACE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/trace/*.c))
+
+$(BUILD)/tests/unit/test_hostile_trace: tests/unit/test_hostile_trace.c $(TRACE_OBJ) $(PURE_LIB)
+	$(call msg,TEST)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(TRACE_OBJ) $(PURE_LIB) $(LDFLAGS) -lcmocka -lz -lm
+
+# Makes traces of VMs that there never were.
+MAKE_TRACE := $(BUILD)/tests/lib/make_trace
+
+$(MAKE_TRACE): tests/lib/make_trace.c $(TRACE_OBJ) $(PURE_LIB)
+	$(call msg,TEST)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -o $@ $< $(TRACE_OBJ) $(PURE_LIB) $(LDFLAGS) -lz -lm
+
 # A QMP server that misbehaves as told, for tests of the whole tool.
 $(FAKE_QMP): tests/lib/fake_qmp_main.c tests/lib/fake_qmp.c tests/lib/fake_qmp.h
 	$(call msg,TEST)

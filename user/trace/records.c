@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The fields of each record, in order. What is added to a struct later goes at its record's end, behind dp_io_more. */
+#include "dirtyprof/heat.h"
+#include "model/layout.h"
 #include "trace/codec.h"
 
-#define PAGES_MAX   (1ull << 52) /* 4K pages of any address space */
-#define REGIONS_MAX (1u << 20)	 /* of 1 GiB */
-#define NS_MAX	    (1ull << 62)
-#define TEXT_MAX    4096
+#define PAGES_MAX (1ull << 52) /* 4K pages of any address space */
+#define SLOTS_MAX 2048u	       /* more are not read of any VM */
+#define NS_MAX	  (1ull << 62)
+#define TEXT_MAX  4096
 
 /* Enums are written as numbers; one that is out of range would index a table. */
 #define ENUM(io, field, last)                                                                                \
@@ -112,15 +114,34 @@ static void io_slot(struct dp_io *io, struct dp_slot *s, uint32_t nregions)
 	check(io, !s->nregions || (s->region_base < nregions && s->nregions <= nregions - s->region_base));
 }
 
+/*
+ * What goes through a VM's RAM by frames of 1 GiB must come to an end: its slots span as many as it has regions, in each of two
+ * address spaces, and those at which two slots meet twice.
+ */
+static void check_frames(struct dp_io *io, const struct dp_vm *vm)
+{
+	uint64_t lo, hi, frames = 0;
+	uint32_t i;
+
+	for (i = 0; i < vm->nslots; i++)
+		if (dp_slot_span(vm, i, &lo, &hi))
+			frames += ((hi - 1) >> DP_REGION_SHIFT) - (lo >> DP_REGION_SHIFT) + 1;
+	check(io, frames <= 2ull * DP_REGIONS_MAX + SLOTS_MAX);
+}
+
 static void io_slots(struct dp_io *io, struct dp_vm *vm)
 {
 	void *slots = vm->slots;
 	uint32_t i;
 
-	if (dp_io_array(io, &vm->nslots, &slots, sizeof(*vm->slots), 15))
+	if (dp_io_array(io, &vm->nslots, &slots, sizeof(*vm->slots), 15)) {
+		check(io, vm->nslots <= SLOTS_MAX);
 		for (i = 0; i < vm->nslots; i++)
 			io_slot(io, (struct dp_slot *)slots + i, vm->nregions);
+	}
 	vm->slots = slots;
+	if (!io->failed)
+		check_frames(io, vm);
 }
 
 static void io_u64s(struct dp_io *io, uint32_t *n, const uint64_t **v)
@@ -159,7 +180,7 @@ void dp_io_vm(struct dp_io *io, struct dp_vm *vm)
 	dp_io_u64(io, &vm->logging_pages);
 	check(io, vm->ram_pages <= PAGES_MAX && vm->logging_pages <= PAGES_MAX);
 	io_u64s(io, &vm->nregions, &pages);
-	check(io, vm->nregions <= REGIONS_MAX);
+	check(io, vm->nregions <= DP_REGIONS_MAX);
 	vm->region_pages = (uint64_t *)(uintptr_t)pages;
 	for (i = 0; i < vm->nregions && !io->failed; i++)
 		check(io, vm->region_pages[i] <= 1ull << DP_REGION_SHIFT);
