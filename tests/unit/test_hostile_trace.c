@@ -344,7 +344,7 @@ static void records(void **state)
 {
 	static const struct {
 		const char *what;
-		uint8_t raw[14];
+		uint8_t raw[24];
 		size_t n;
 		int err;
 	} r[] = {
@@ -367,6 +367,10 @@ static void records(void **state)
 		{ "an empty start", { DP_REC_START, 0 }, 2, -EBADMSG },
 		{ "an empty VM", { DP_REC_VM, 0 }, 2, -EBADMSG },
 		{ "a snapshot of nothing", { DP_REC_SNAPSHOT, 2, 0, 0 }, 4, -EBADMSG },
+		{ "2^32 - 1 regions in five bytes",
+		  { DP_REC_VM, 19, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xf },
+		  21,
+		  -EBADMSG },
 		{ "kinds of a later version", { 100, 1, 7, 101, 0 }, 5, 0 },
 	};
 	char msg[DP_TRACE_MSG];
