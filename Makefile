@@ -53,7 +53,7 @@ PKG_LIBS  := $(shell $(PKG_CONFIG) --libs $(PKGS) 2>/dev/null || echo -lbpf -ljs
 
 CFLAGS    ?= -O2 -g
 WARN      := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wno-unused-parameter
-ALL_CFLAGS:= -std=gnu11 -D_GNU_SOURCE -DDIRTYPROF_VERSION='"$(VERSION)"' $(WARN) -Iinclude -I. -Iuser -I$(BUILD)/bpf $(PKG_CFLAGS) $(CFLAGS)
+ALL_CFLAGS:= -std=gnu11 -D_GNU_SOURCE -DDIRTYPROF_VERSION='"$(VERSION)"' $(WARN) -Iinclude -I. -Iuser -I$(BUILD)/bpf -I$(BUILD)/report $(PKG_CFLAGS) $(CFLAGS)
 BPF_CFLAGS:= -O2 -g -std=gnu11 -target bpf -mcpu=v3 -D__TARGET_ARCH_$(BPF_ARCH) -Iinclude -I. -Ibpf -I$(VMLINUX) -Ivmlinux \
 	     -Wall -Wextra -Wno-unused-parameter -Wno-unused-function -Wno-missing-declarations
 
@@ -108,6 +108,19 @@ $(BUILD)/bpf/%.bpf.o: bpf/%.bpf.c
 $(BUILD)/bpf/%.skel.h: $(BUILD)/bpf/%.bpf.o
 	$(call msg,SKEL)
 	$(Q)$(BPFTOOL) gen skeleton $< name $(subst .,_,$*)_bpf > $@
+
+# The style and the script of the HTML report as C strings. The page's policy names the script by its digest.
+ASSETS := $(BUILD)/report/html_assets.h
+
+$(ASSETS): user/report/html.css user/report/html.js
+	$(call msg,ASSETS)
+	$(Q)mkdir -p $(@D)
+	$(Q){ for f in css js; do echo "static const char html_$$f[] ="; \
+		sed 's/[\\"]/\\&/g; s/^/"/; s/$$/\\n"/' user/report/html.$$f; echo ';'; done; \
+		echo "static const char html_js_sha256[] = \"$$(sha256sum user/report/html.js | cut -c 1-64 | tr a-f A-F | \
+			basenc -d --base16 | base64 -w 0)\";"; } > $@
+
+$(PURE_OBJ): | $(ASSETS)
 
 -include $(LIVE_OBJ:.o=.d) $(PURE_OBJ:.o=.d) $(BPF_SRC:bpf/%.bpf.c=$(BUILD)/bpf/%.bpf.d)
 

@@ -29,7 +29,7 @@ $(BUILD)/tests/unit/test_qmp_fuzz: tests/unit/test_qmp_fuzz.c $(QEMU_SRC) $(QEMU
 		$(LDFLAGS) -lcmocka -ljson-c -lm
 
 # What reads files of our own JSON, with the model behind it, likewise.
-$(BUILD)/tests/unit/test_table: tests/unit/test_table.c $(PURE_SRC) $(wildcard include/dirtyprof/*.h user/report/*.h user/model/*.h)
+$(BUILD)/tests/unit/test_table: tests/unit/test_table.c $(PURE_SRC) $(wildcard include/dirtyprof/*.h user/report/*.h user/model/*.h) | $(ASSETS)
 	$(call msg,TEST)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all -Itests -o $@ $(filter %.c,$^) \

@@ -37,7 +37,7 @@ void dp_text_est(struct dp_buf *b, const char *name, struct dp_est e, dp_fmt_fn 
 	dp_text_row(b, "  %-21s %s", name, dp_fmt_est(v, e, fmt));
 }
 
-static char *fmt_rate(char *buf, size_t size, double v)
+char *dp_fmt_rate(char *buf, size_t size, double v)
 {
 	char n[FMT];
 
@@ -75,7 +75,7 @@ void dp_text_change(struct dp_buf *b, const struct dp_report *r)
 		dp_text_est(b, "4K pages a granule",
 			    (struct dp_est){ c->share.lo * pages, c->share.mid * pages, c->share.hi * pages },
 			    fmt_pages);
-	dp_text_est(b, "real dirty rate", c->rate, fmt_rate);
+	dp_text_est(b, "real dirty rate", c->rate, dp_fmt_rate);
 	dp_text_est(b, "resent", c->resent, dp_fmt_times);
 	if (c->failed)
 		snprintf(bad, sizeof(bad), " %s could not be read.",

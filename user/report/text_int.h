@@ -23,6 +23,9 @@ char *dp_fmt_page(char *buf, size_t size, uint32_t bytes);
 /* A ratio of bytes: "1.50x"; "-" where it is not known or has no end. */
 char *dp_fmt_times(char *buf, size_t size, double v);
 
+/* Bytes a second: "99.0 MiB/s". */
+char *dp_fmt_rate(char *buf, size_t size, double v);
+
 /* A share: "37.5 %", "0.0244 %". */
 char *dp_fmt_share(char *buf, size_t size, double v);
 
