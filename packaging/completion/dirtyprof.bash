@@ -12,7 +12,7 @@ _dirtyprof()
 	local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]:-} w
 	local options='-p --pid --bandwidth --switchover-bandwidth --downtime-limit --fixed-downtime --throttle
 		--start --start= --window --qmp --source --compare --compare= --no-compare --no-peek --btf --hook
-		--no-cap -o --output --append --record --from --to --merge --learned --no-learned --json --heatmap --curve --prometheus -v --verbose -h --help --version'
+		--no-cap -o --output --append --record --from --to --merge --html --learned --no-learned --json --heatmap --curve --prometheus -v --verbose -h --help --version'
 	COMPREPLY=()
 
 	# bash splits an option and its value at the =
@@ -51,7 +51,7 @@ _dirtyprof()
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -X '!*.prom' -- "$cur"; compgen -d -- "$cur")
 		return ;;
-	--qmp | --start | --btf | --learned | -o | --output | --record)
+	--qmp | --start | --btf | --learned | -o | --output | --record | --html)
 		compopt -o filenames 2>/dev/null
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return ;;

@@ -22,6 +22,8 @@ int dp_cmd_report(int argc, char **argv)
 		dp_usage();
 	else if (!err && p->o.version)
 		puts("dirtyprof " DIRTYPROF_VERSION);
+	else if (!err && p->o.html)
+		err = dp_replay_html(&p->o);
 	else if (!err)
 		err = dp_out_open(p) ?: dp_replay(p);
 	status = err ? DP_EXIT_ERROR : p->status;

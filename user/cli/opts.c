@@ -38,6 +38,7 @@ enum {
 	OPT_MERGE,
 	OPT_HEATMAP,
 	OPT_CURVE,
+	OPT_HTML,
 	OPT_VERSION,
 };
 
@@ -70,6 +71,7 @@ static const struct option longopts[] = {
 	{ "merge", required_argument, NULL, OPT_MERGE },
 	{ "heatmap", no_argument, NULL, OPT_HEATMAP },
 	{ "curve", no_argument, NULL, OPT_CURVE },
+	{ "html", required_argument, NULL, OPT_HTML },
 	{ "verbose", no_argument, NULL, 'v' },
 	{ "help", no_argument, NULL, 'h' },
 	{ "version", no_argument, NULL, OPT_VERSION },
@@ -310,6 +312,9 @@ static int one(struct dp_opts *o, int c)
 		return dp_parse_uint(optarg, 1, 1ull << 40, &o->merge)
 			       ? bad("--merge", optarg, "a number of intervals from 1")
 			       : 0;
+	case OPT_HTML:
+		o->html = optarg;
+		return *optarg ? 0 : bad("--html", optarg, "a file");
 	case OPT_BTF:
 		return dp_use_btf(optarg);
 	case OPT_HOOK:

@@ -35,8 +35,12 @@ struct dp_opts {
 	bool append, quiet;
 	/* dirtyprof report */
 	bool report;
-	double from, to; /* s since the recording began; to: HUGE_VAL none */
-	uint64_t merge;	 /* intervals to a line */
+	double from, to;  /* s since the recording began; to: HUGE_VAL none */
+	uint64_t merge;	  /* intervals to a line */
+	const char *html; /* file of a page, "-": stdout; or NULL */
+	bool compare_runs;
+	char **files; /* several traces, where that makes sense; nfiles of them */
+	int nfiles;
 	/* dirtyprof predict */
 	bool predict, no_cap;
 	const char *file; /* predict ("-": stdin), report; NULL: live */

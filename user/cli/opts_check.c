@@ -9,6 +9,7 @@
 #include "cli/opts.h"
 #include "cli/opts_int.h"
 #include "cli/units.h"
+#include "report/run.h"
 
 static int bad(const char *what, const char *value, const char *want)
 {
@@ -40,7 +41,7 @@ static int positional(struct dp_opts *o, int argc, char **argv)
 /* What only a trace has. */
 static bool replays(const struct dp_opts *o)
 {
-	return o->from > 0 || isfinite(o->to) || o->merge > 1;
+	return o->from > 0 || isfinite(o->to) || o->merge > 1 || o->html;
 }
 
 /* Pictures are for people. */
@@ -65,7 +66,7 @@ int dp_opts_parse(struct dp_opts *o, int argc, char **argv)
 		return -EINVAL;
 	}
 	if (replays(o)) {
-		dp_err("--from, --to and --merge are for dirtyprof report and predict, of a trace");
+		dp_err("--from, --to, --merge and --html are for a trace: dirtyprof report");
 		return -EINVAL;
 	}
 	if (o->append && !o->record) {
@@ -107,6 +108,34 @@ static bool asks_to_measure(const struct dp_opts *o)
 	       o->learned || o->no_learned || o->record || o->append;
 }
 
+static int several(const struct dp_opts *o)
+{
+	if (o->html && o->compare_runs) {
+		dp_err("report: --html and --compare are two things; a page about several traces compares them, too");
+		return -EINVAL;
+	}
+	if ((o->html || o->compare_runs) &&
+	    (o->prometheus || o->merge > 1 || o->heatmap || o->curve || (o->html && o->json))) {
+		dp_err("report: other outputs and --merge do not go with %s",
+		       o->html ? "--html" : "--compare, but --json does");
+		return -EINVAL;
+	}
+	if (o->html && (o->nfiles < 1 || o->nfiles > DP_HTML_RUNS)) {
+		dp_err("report: --html takes one trace or up to %d (dirtyprof record makes them)",
+		       DP_HTML_RUNS);
+		return -EINVAL;
+	}
+	if (o->compare_runs && o->nfiles != 2) {
+		dp_err("report: --compare takes two traces");
+		return -EINVAL;
+	}
+	if (!o->html && !o->compare_runs && o->nfiles != 1) {
+		dp_err("report: give one trace (dirtyprof record makes them)");
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int dp_opts_parse_report(struct dp_opts *o, int argc, char **argv)
 {
 	int err;
@@ -120,12 +149,10 @@ int dp_opts_parse_report(struct dp_opts *o, int argc, char **argv)
 		dp_err("report: it shows what was recorded; of the options, those on what to predict for and on output apply");
 		return -EINVAL;
 	}
-	if (optind != argc - 1) {
-		dp_err("report: give one trace (dirtyprof record makes them)");
-		return -EINVAL;
-	}
 	o->file = argv[optind];
-	return pictures(o);
+	o->files = argv + optind;
+	o->nfiles = argc - optind;
+	return several(o) ?: pictures(o);
 }
 
 int dp_opts_parse_predict(struct dp_opts *o, int argc, char **argv)
@@ -159,7 +186,7 @@ int dp_opts_parse_predict(struct dp_opts *o, int argc, char **argv)
 		return -EINVAL;
 	}
 	o->file = argv[optind];
-	if (asks_to_measure(o)) {
+	if (asks_to_measure(o) || o->html) {
 		dp_err("predict: of the options, a file takes only those on what to predict for, and --json");
 		return -EINVAL;
 	}

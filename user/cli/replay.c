@@ -11,6 +11,7 @@ struct player {
 	const struct dp_opts *o;
 	const struct dp_play *play;
 	struct dp_session *session;
+	struct dp_trace *trace;
 	uint64_t intervals; /* since the last line */
 	bool done;	    /* what --to asked for has been played */
 };
@@ -77,8 +78,14 @@ static int start(struct player *p, const struct dp_trace_event *ev)
 
 static bool line_is_due(struct player *p, const struct dp_snapshot *s)
 {
+	uint64_t at = 0, size = 0;
+
 	if (p->play->no_lines)
 		return false;
+	if (p->play->wants) {
+		dp_trace_progress(p->trace, &at, &size);
+		return p->play->wants(p->play->ctx, s, size ? (double)at / (double)size : 0);
+	}
 	if (s->reason != DP_TIMER)
 		return true;
 	if (++p->intervals < p->o->merge)
@@ -142,6 +149,7 @@ int dp_play(const char *path, const struct dp_opts *o, const struct dp_play *pla
 		dp_err("%s", msg);
 		return err;
 	}
+	p.trace = t;
 	while (!err && (bad = dp_trace_next(t, &ev)) > 0) {
 		sessions += ev.kind == DP_TRACE_START;
 		err = event(&p, &ev);

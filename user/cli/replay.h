@@ -15,6 +15,8 @@ struct dp_play {
 	int (*final)(void *ctx, const struct dp_report *r, bool whole);
 	void *ctx;
 	bool no_lines; /* lines cost a fit of the curve each */
+	/* NULL: all. Else lines only after snapshots for which it says so; done: how much of the file was read, 0 to 1 */
+	bool (*wants)(void *ctx, const struct dp_snapshot *s, double done);
 };
 
 /*
@@ -23,6 +25,9 @@ struct dp_play {
  * one that is damaged, too, and then this is -EBADMSG.
  */
 int dp_play(const char *path, const struct dp_opts *o, const struct dp_play *play);
+
+/* Plays p->o.files into runs and makes a page of them: o.html. 0 or negative errno after a line on stderr. */
+int dp_replay_html(const struct dp_opts *o);
 
 /* Plays p->o.file into the outputs that p->o asks for. */
 int dp_replay(struct profile *p);

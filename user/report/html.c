@@ -7,33 +7,40 @@
 #include "html_assets.h" /* made from html.css and html.js */
 
 struct section {
-	const char *id, *title, *lead;
+	const char *id, *nav, *title, *lead;
 	void (*all)(struct dp_h *h); /* about all runs together; only where there are several */
 	void (*one)(struct dp_h *h);
 };
 
 static const struct section sections[] = {
-	{ "verdict", "Will it migrate?", NULL, NULL, dp_h_verdict },
-	{ "curve", "Working set",
+	{ "verdict", "Verdict", "Will it migrate?", NULL, NULL, dp_h_verdict },
+	{ "curve", "Working set", "Working set",
 	  "How much distinct memory the guest dirties within a time t: the longer one looks, the more. Where the curve of 4K pages "
 	  "crosses what the path sends meanwhile, a round cannot get any shorter.",
 	  dp_h_curve_all, dp_h_curve },
-	{ "heat", "Where, and when", NULL, NULL, dp_h_heat },
-	{ "time", "Over time", NULL, NULL, dp_h_time },
-	{ "rounds", "Rounds of pre-copy", "Each round sends what was dirtied during the one before.", NULL,
-	  dp_h_rounds },
-	{ "table", "Bandwidth and downtime limit", NULL, NULL, dp_h_table },
-	{ "facts", "The VM and the measurement", NULL, NULL, dp_h_facts },
-	{ "self", "dirtyprof itself", "What measuring cost, and what it missed.", NULL, dp_h_self },
+	{ "heat", "Heat map", "Where, and when", NULL, NULL, dp_h_heat },
+	{ "time", "Over time", "Over time", NULL, NULL, dp_h_time },
+	{ "rounds", "Rounds", "Rounds of pre-copy",
+	  "Each round sends what was dirtied during the one before.", NULL, dp_h_rounds },
+	{ "table", "Table", "Bandwidth and downtime limit", NULL, NULL, dp_h_table },
+	{ "facts", "The VM", "The VM and the measurement", NULL, NULL, dp_h_facts },
+	{ "self", "Overhead", "dirtyprof itself", "What measuring cost, and what it missed.", NULL,
+	  dp_h_self },
 };
 
+/* The VMs' names, each once. */
 static void title(struct dp_h *h)
 {
-	uint32_t i;
+	uint32_t i, k;
 
 	for (i = 0; i < h->n; i++) {
 		const struct dp_subject *vm = &h->run[i]->report.vm;
+		bool said = false;
 
+		for (k = 0; k < i; k++)
+			said |= vm->name[0] && !strcmp(h->run[k]->report.vm.name, vm->name);
+		if (said)
+			continue;
 		if (i)
 			dp_buf_printf(h->b, ", ");
 		if (vm->name[0])
@@ -97,7 +104,7 @@ static void nav(struct dp_h *h)
 	if (h->n > 1)
 		dp_buf_printf(h->b, "<li><a href=\"#compare\">Differences</a></li>\n");
 	for (i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
-		dp_buf_printf(h->b, "<li><a href=\"#%s\">%s</a></li>\n", sections[i].id, sections[i].title);
+		dp_buf_printf(h->b, "<li><a href=\"#%s\">%s</a></li>\n", sections[i].id, sections[i].nav);
 	dp_buf_printf(h->b, "</ul></nav>\n");
 }
 
@@ -112,7 +119,7 @@ static void section(struct dp_h *h, const struct section *s)
 	if (s->all && h->n > 1) {
 		h->at = 0;
 		h->r = h->run[0];
-		h->width = 1040;
+		h->width = 1420;
 		s->all(h);
 		h->width = width;
 	}
@@ -121,7 +128,8 @@ static void section(struct dp_h *h, const struct section *s)
 		h->r = h->run[h->at];
 		dp_buf_printf(b, "<article data-run=\"%u\">\n", h->at);
 		if (h->n > 1) {
-			dp_buf_printf(b, "<h3><span class=\"badge c%u\">%c</span> ", h->at, 'A' + (int)h->at);
+			dp_buf_printf(b, "<h3><span class=\"badge c%u\">%c</span> ", dp_h_colour(h->at),
+				      'A' + (int)h->at);
 			dp_h_esc(b, h->r->label[0] ? h->r->label : h->r->report.vm.name);
 			dp_buf_printf(b, "</h3>\n");
 		}

@@ -61,7 +61,7 @@ static uint32_t log_ticks(const struct dp_axis *a, struct dp_tick *t)
 {
 	bool binary = a->unit == DP_U_BYTES || a->unit == DP_U_BYTES_S;
 	double base = binary ? 2 : 10, decades = log(a->hi / a->lo) / log(base);
-	int step = binary ? (int)fmax(1, ceil(decades / 8)) : 1, k, m;
+	int step = binary ? (int)fmax(1, ceil(decades / fmax(2, fabs(a->p1 - a->p0) / 30))) : 1, k, m;
 	uint32_t n = 0;
 
 	for (k = (int)floor(log(a->lo) / log(base)) - step; n < DP_TICKS - 10; k++) {
@@ -75,8 +75,9 @@ static uint32_t log_ticks(const struct dp_axis *a, struct dp_tick *t)
 			if (at < a->lo * (1 - 1e-9) || at > a->hi * (1 + 1e-9) || (binary && k % step))
 				continue;
 			t[n] = (struct dp_tick){ .v = at, .minor = m > 1 };
+			/* decades of seconds, not minutes */
 			if (m == 1)
-				label(&t[n], at, prefix_of(a->unit, at));
+				label(&t[n], at, prefix_of(a->unit, a->unit == DP_U_TIME ? fmin(at, 1) : at));
 			n++;
 		}
 	}
@@ -115,7 +116,10 @@ static uint32_t linear_ticks(const struct dp_axis *a, struct dp_tick *t)
 
 	for (v = ceil(a->lo / step - 1e-9) * step; v <= a->hi + 1e-9 * step && n < DP_TICKS; v += step) {
 		t[n] = (struct dp_tick){ .v = v };
-		label(&t[n++], fabs(v) < 1e-9 * step ? 0 : v, p);
+		label(&t[n], v, p);
+		if (fabs(v) < 1e-9 * step)
+			strcpy(t[n].label, "0");
+		n++;
 	}
 	return n;
 }

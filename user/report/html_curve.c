@@ -10,7 +10,7 @@
 #define LABEL_PX 15 /* a label's line */
 
 struct curve_line {
-	const char *name;
+	const char *name, *label;
 	char cls[8];
 	const struct dp_report *r;
 	enum dp_size size;
@@ -72,13 +72,14 @@ static void draw_line(struct dp_plot *p, const struct curve_line *l)
 /* Names at the right ends, moved apart where they would overlap. */
 static void names(struct dp_plot *p, struct curve_line *l, uint32_t n)
 {
-	uint32_t order[8], i, k;
+	uint32_t order[8] = { 0 }, i, k;
 
 	for (i = 0; i < n; i++) {
 		double end = l[i].r->u[l[i].size][DP_CURVE_POINTS - 1].mid;
 
 		l[i].label_y = fmin(p->y.p0, dp_axis_at(&p->y, end));
-		for (k = i; k && l[order[k - 1]].label_y > l[i].label_y; k--)
+		/* of those that end alike the larger block comes first */
+		for (k = i; k && l[order[k - 1]].label_y > l[i].label_y - 3; k--)
 			order[k] = order[k - 1];
 		order[k] = i;
 	}
@@ -145,7 +146,7 @@ static void path_line(struct dp_plot *p, const struct dp_report *r, bool named)
 	if (x[1] <= x[0])
 		return;
 	dp_plot_line(p, "line path", x, y, 2, 1);
-	t = sqrt(x[0] * x[1]) * 0.2;
+	t = x[1] / 2.2;
 	if (named)
 		dp_plot_text(p, "note end", dp_axis_at(&p->x, t) - 8, dp_axis_at(&p->y, by * t) - 6,
 			     "sent at %s", dp_fmt_bits(bw, sizeof(bw), r->speeds.rounds.mid));
@@ -261,10 +262,12 @@ static void legend(struct dp_buf *b, const struct curve_line *l, uint32_t n, boo
 			b, "<button type=\"button\" class=\"key %s\" data-line=\"%s\" aria-pressed=\"true\">",
 			l[i].cls, l[i].cls);
 		dp_h_printf_esc(b, one ? "blocks of %s" : "%s", l[i].name);
+		if (l[i].label)
+			dp_h_printf_esc(b, " %s", l[i].label);
 		dp_buf_printf(b, "</button>");
 	}
 	dp_buf_printf(b, "<span class=\"key solid\">seen</span><span class=\"key dash\">extrapolated</span>"
-			 "<span class=\"key area\">10–90 %% band</span>");
+			 "<span class=\"key swatch\">10–90 %% band</span>");
 	dp_buf_printf(b, "</div>\n");
 }
 
@@ -308,7 +311,8 @@ void dp_h_curve_all(struct dp_h *h)
 	for (i = 0; i < h->n; i++) {
 		snprintf(name[i], sizeof(name[i]), "%c", 'A' + (int)i);
 		l[i] = (struct curve_line){ .name = name[i], .r = &h->run[i]->report, .size = DP_4K };
-		snprintf(l[i].cls, sizeof(l[i].cls), "c%u", i);
+		l[i].label = h->run[i]->label;
+		snprintf(l[i].cls, sizeof(l[i].cls), "c%u", dp_h_colour(i));
 	}
 	if (!any_known(l, h->n))
 		return;

@@ -106,6 +106,20 @@ static void the_watch(struct dp_buf *b, const struct dp_run *run)
 		number(b, "marks’ resolution", "report.curve.resolution_s", r->resolution, dp_fmt_time);
 }
 
+static void the_host(struct dp_buf *b, const struct dp_run *run)
+{
+	const struct dp_run_host *h = &run->host;
+	char when[FMT * 2];
+
+	if (h->cpu[0])
+		fact(b, "CPU", "%s", h->cpu);
+	fact(b, "CPUs online", "%u", h->ncpus);
+	number(b, "memory", "host.memory_bytes", (double)h->memory, dp_fmt_bytes);
+	fact(b, "kernel", "%s, %s", h->kernel, h->machine);
+	fact(b, "recorded by", "dirtyprof %s", h->tool);
+	fact(b, "since", "%s", dp_fmt_utc(when, sizeof(when), h->wall_s));
+}
+
 void dp_h_facts(struct dp_h *h)
 {
 	struct dp_buf *b = h->b;
@@ -115,7 +129,13 @@ void dp_h_facts(struct dp_h *h)
 	dp_buf_printf(
 		b, "</tbody></table></div>\n<div><h4>The measurement</h4><table class=\"facts\"><tbody>\n");
 	the_watch(b, h->r);
-	dp_buf_printf(b, "</tbody></table></div>\n</div>\n");
+	dp_buf_printf(b, "</tbody></table>");
+	if (h->r->host_known) {
+		dp_buf_printf(b, "<h4>The host</h4><table class=\"facts\"><tbody>\n");
+		the_host(b, h->r);
+		dp_buf_printf(b, "</tbody></table>");
+	}
+	dp_buf_printf(b, "</div>\n</div>\n");
 }
 
 /* Share of a core over time. */

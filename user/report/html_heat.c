@@ -151,7 +151,7 @@ static void legend(struct dp_buf *b, const struct heat *s)
 
 static void hottest(struct dp_buf *b, const struct dp_run *run, const struct heat *s)
 {
-	uint32_t order[DP_HEAT_BINS], i, k, n = 0;
+	uint32_t order[DP_HEAT_BINS] = { 0 }, i, k, n = 0;
 	double logged = 0;
 	char a[FMT], z[FMT];
 
@@ -192,13 +192,20 @@ void dp_h_heat(struct dp_h *h)
 	const struct dp_run *run = h->r;
 	struct heat *s = malloc(sizeof(*s));
 	struct dp_plot p;
+	double most = 0;
+	uint32_t k;
 	int i;
 
 	if (!s) {
 		h->b->failed = true;
 		return;
 	}
+	for (k = 0; k < h->n; k++) {
+		measure(h->run[k], s);
+		most = fmax(most, s->most);
+	}
 	measure(run, s);
+	s->most = most; /* so that colours of runs side by side mean the same */
 	if (!run->ncolumns) {
 		dp_buf_printf(h->b, "<p class=\"empty\">There was no interval.</p>\n");
 		goto cleanup;

@@ -17,6 +17,14 @@ struct dp_h {
 	unsigned int ids;	/* for what needs a name of its own */
 };
 
+/* The colour of a run: neighbours far apart. */
+static inline unsigned int dp_h_colour(uint32_t run)
+{
+	static const unsigned char of[DP_HTML_RUNS] = { 0, 4, 2, 5, 3, 1 };
+
+	return of[run % DP_HTML_RUNS];
+}
+
 /* --- text and values --- */
 
 void dp_h_esc(struct dp_buf *b, const char *s); /* for text and for attributes in double quotes */
@@ -68,7 +76,7 @@ struct dp_plot {
 /* label: what the picture shows, for who cannot see it. kind: "plot" or "heat". */
 void dp_plot_open(struct dp_plot *p, struct dp_h *h, const char *kind, double height, const char *label);
 void dp_plot_close(struct dp_plot *p);
-/* Where the axes are: margins in pixels. Draws their grid and labels. */
+/* The axes' grid and labels; those along x only where there is a title for them. */
 void dp_plot_frame(struct dp_plot *p, const char *ytitle, const char *xtitle);
 void dp_plot_times(struct dp_plot *p, const char *xtitle); /* the labels along x alone */
 /* Everything up to clip_end is cut at the frame. */

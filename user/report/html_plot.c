@@ -38,7 +38,7 @@ void dp_plot_text(struct dp_plot *p, const char *cls, double x, double y, const 
 	dp_buf_printf(p->b, "</text>\n");
 }
 
-static void grid(struct dp_plot *p, const struct dp_axis *a, bool is_x, bool minor)
+static void grid(struct dp_plot *p, const struct dp_axis *a, bool is_x, bool minor, bool labels)
 {
 	const struct dp_axis *o = is_x ? &p->y : &p->x;
 	struct dp_tick t[DP_TICKS];
@@ -56,7 +56,7 @@ static void grid(struct dp_plot *p, const struct dp_axis *a, bool is_x, bool min
 			dp_buf_printf(p->b, "M%.1f %.1fH%.1f", o->p0, at, o->p1);
 	}
 	dp_buf_printf(p->b, "\"/>\n");
-	for (i = 0; !minor && i < n; i++) {
+	for (i = 0; !minor && labels && i < n; i++) {
 		double at = dp_axis_at(a, t[i].v);
 
 		if (!t[i].minor && is_x)
@@ -68,9 +68,9 @@ static void grid(struct dp_plot *p, const struct dp_axis *a, bool is_x, bool min
 
 void dp_plot_frame(struct dp_plot *p, const char *ytitle, const char *xtitle)
 {
-	grid(p, &p->x, true, true);
-	grid(p, &p->x, true, false);
-	grid(p, &p->y, false, false);
+	grid(p, &p->x, true, true, false);
+	grid(p, &p->x, true, false, xtitle);
+	grid(p, &p->y, false, false, true);
 	dp_buf_printf(p->b, "<path class=\"axis\" d=\"M%.1f %.1fH%.1f\"/>\n", p->x.p0, p->y.p0, p->x.p1);
 	if (ytitle)
 		dp_plot_text(p, "title", p->x.p0, p->y.p1 - 12, "%s", ytitle);

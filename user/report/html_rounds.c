@@ -272,7 +272,7 @@ static void said(struct dp_buf *b, const struct dp_report *r)
 		b,
 		"<h4>What was said when</h4>\n<div class=\"scroll\"><table class=\"num\">\n<thead><tr>"
 		"<th scope=\"col\">predicted</th><th scope=\"col\">total</th><th scope=\"col\">downtime</th>"
-		"<th scope=\"col\">rounds</th><th scope=\"col\">verdict</th></tr></thead>\n<tbody>\n");
+		"<th scope=\"col\">rounds</th><th scope=\"col\" class=\"word\">verdict</th></tr></thead>\n<tbody>\n");
 	dp_buf_printf(b, "<tr><th scope=\"row\">before it began</th>");
 	if (m->before_known)
 		row(b, "report.migration.predicted_before", m->before_total, m->before_downtime,

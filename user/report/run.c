@@ -32,6 +32,18 @@ void dp_run_start(struct dp_run *run, const char *label, const struct dp_report 
 	run->outcome = r->mig.outcome;
 }
 
+void dp_run_host(struct dp_run *run, const struct dp_run_host *host)
+{
+	struct dp_run_host *h = &run->host;
+
+	*h = *host;
+	dp_clean(h->tool, sizeof(h->tool), host->tool);
+	dp_clean(h->kernel, sizeof(h->kernel), host->kernel);
+	dp_clean(h->machine, sizeof(h->machine), host->machine);
+	dp_clean(h->cpu, sizeof(h->cpu), host->cpu);
+	run->host_known = true;
+}
+
 static void add_event(struct dp_run *run, double t, enum dp_run_event_kind kind)
 {
 	if (run->nevents < DP_RUN_EVENTS)
@@ -52,9 +64,12 @@ static void merge(struct dp_run_column *a, const struct dp_run_column *b)
 	a->cpu += b->cpu;
 	a->lost += b->lost;
 	a->left = b->left;
-	a->stop_now = b->stop_now;
-	a->rate = b->rate;
-	a->within_1s = b->within_1s;
+	if (!isnan(b->stop_now))
+		a->stop_now = b->stop_now;
+	if (!isnan(b->rate.mid)) {
+		a->rate = b->rate;
+		a->within_1s = b->within_1s;
+	}
 	for (i = 0; i < DP_HEAT_BINS; i++)
 		a->heat[i] += b->heat[i];
 }

@@ -45,6 +45,14 @@ enum dp_run_event_kind {
 };
 const char *dp_run_event_name(enum dp_run_event_kind k); /* "logging-on", ... */
 
+/* Where it was measured, as far as that is known. Strings may come from anywhere; dp_run_host cleans them. */
+struct dp_run_host {
+	char tool[32], kernel[96], machine[32], cpu[96];
+	uint32_t ncpus;
+	uint64_t memory; /* bytes */
+	double wall_s;	 /* when it began, since the epoch; NAN unknown */
+};
+
 struct dp_run_event {
 	double t; /* s since attaching */
 	enum dp_run_event_kind kind;
@@ -62,6 +70,8 @@ struct dp_run {
 	bool moved; /* the VM's memory changed meanwhile: earlier columns divided another RAM */
 	enum dp_outcome outcome;
 	bool logging; /* at the end of the last snapshot */
+	struct dp_run_host host;
+	bool host_known;
 	struct dp_report start, report;
 	/* bandwidth x downtime limit. Whoever wants lists of his own fills them in before dp_run_final. */
 	struct dp_table_report table;
@@ -70,6 +80,8 @@ struct dp_run {
 
 /* label: may come from anywhere. r: dp_session_start's. */
 void dp_run_start(struct dp_run *run, const char *label, const struct dp_report *r);
+
+void dp_run_host(struct dp_run *run, const struct dp_run_host *host);
 
 /* A snapshot, and what the session said after it. */
 void dp_run_add(struct dp_run *run, const struct dp_snapshot *s, const struct dp_report *line);

@@ -54,14 +54,44 @@ static void heat(struct dp_jw in, const struct dp_run *run)
 	}
 }
 
-static void series(struct dp_buf *b, const struct dp_run *run)
+static void put(struct dp_buf *b, struct dp_jw w)
 {
 	const int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
+	const char *s = *w.failed ? NULL : json_object_to_json_string_ext(w.o, flags);
+
+	if (s)
+		dp_buf_append(b, s, strlen(s));
+	else
+		b->failed = true;
+	json_object_put(w.o);
+}
+
+static void host(struct dp_buf *b, const struct dp_run *run)
+{
+	const struct dp_run_host *h = &run->host;
+	bool failed;
+	struct dp_jw w = { json_object_new_object(), &failed };
+
+	failed = !w.o;
+	dp_jw_bool(w, "known", run->host_known);
+	if (run->host_known) {
+		dp_jw_str(w, "recorded_by", h->tool);
+		dp_jw_str(w, "kernel", h->kernel);
+		dp_jw_str(w, "machine", h->machine);
+		dp_jw_str(w, "cpu", h->cpu);
+		dp_jw_count(w, "cpus", h->ncpus);
+		dp_jw_count(w, "memory_bytes", h->memory);
+		dp_jw_num(w, "began_s", h->wall_s);
+	}
+	put(b, w);
+}
+
+static void series(struct dp_buf *b, const struct dp_run *run)
+{
 	const struct dp_run_column *c = run->column;
 	bool failed = false;
 	struct dp_jw w = { json_object_new_object(), &failed };
 	uint32_t n = run->ncolumns;
-	const char *s;
 
 	failed = !w.o;
 	dp_jw_nums(w, "from_s", &c->t0, n, STRIDE);
@@ -77,12 +107,7 @@ static void series(struct dp_buf *b, const struct dp_run *run)
 	dp_jw_nums(w, "lost", &c->lost, n, STRIDE);
 	events(w, run);
 	heat(w, run);
-	s = failed ? NULL : json_object_to_json_string_ext(w.o, flags);
-	if (s)
-		dp_buf_append(b, s, strlen(s));
-	else
-		b->failed = true;
-	json_object_put(w.o);
+	put(b, w);
 }
 
 void dp_run_json(struct dp_buf *b, const struct dp_run *run)
@@ -98,6 +123,8 @@ void dp_run_json(struct dp_buf *b, const struct dp_run *run)
 		dp_json_header(b, &run->start);
 	else
 		dp_buf_printf(b, "null");
+	dp_buf_printf(b, ",\"host\":");
+	host(b, run);
 	dp_buf_printf(b, ",\"report\":");
 	dp_json_final(b, &run->report);
 	dp_buf_printf(b, ",\"table\":");
