@@ -41,6 +41,16 @@ static double first_extra(const struct dp_session *s, double since)
 	return first && !r->speeds.capped && !(s->o.avail_switchover > 0) ? s->o.queue / DP_WINDOW : 0;
 }
 
+/* The most that QEMU sends between two looks: the second one may wait for its socket. */
+static double step_bytes(const struct dp_session *s)
+{
+	const struct dp_speeds *sp = &s->r.speeds;
+	double queue = s->mig.m.queue_seen > 0 ? s->mig.m.queue_seen : s->o.queue;
+
+	return sp->capped ? sp->rounds.mid * DP_STEP_CAPPED
+			  : sp->rounds.mid * DP_STEP + DP_WAKE_SHARE * queue;
+}
+
 double dp_mig_left(const struct dp_session *s, double by_bytes, double since)
 {
 	const struct dp_speeds *sp = &s->r.speeds;
@@ -52,7 +62,7 @@ double dp_mig_left(const struct dp_session *s, double by_bytes, double since)
 	hi = bytes_of(s, pages);
 	/* a limit that is only assumed may be higher than QEMU's; above all of RAM no look can have failed */
 	if (since > STEPPED_S && s->o.limit > 0 && pages < (double)s->ram_pages)
-		lo = hi - sp->rounds.mid * (sp->capped ? DP_STEP_CAPPED : DP_STEP);
+		lo = hi - step_bytes(s);
 	return fmin(hi, fmax(by_bytes, fmax(0, lo)));
 }
 

@@ -11,7 +11,12 @@
 #define DP_STEP 0.05 /* seconds of sending between two looks at the threshold (QEMU's MAX_WAIT) */
 /* the same under a cap: QEMU sends what it may within BUFFER_DELAY, and rests until that is over */
 #define DP_STEP_CAPPED 0.1
-#define DP_WINDOW      0.1 /* seconds over which QEMU measures its bandwidth (BUFFER_DELAY) */
+/*
+ * A writer that waits for room in its socket is woken when a third of it is free (sk_stream_write_space), so that a look
+ * comes up to so much later than DP_STEP.
+ */
+#define DP_WAKE_SHARE (1.0 / 3)
+#define DP_WINDOW     0.1 /* seconds over which QEMU measures its bandwidth (BUFFER_DELAY) */
 
 /* When a part of memory was last sent. Times on the guest's clock, which a throttle slows down, from the start. */
 struct dp_rec {

@@ -11,11 +11,6 @@
 
 #include "model/predict_mem.h"
 
-/*
- * A writer that waits for room in its socket is woken when a third of it is free (sk_stream_write_space), so that a look
- * comes up to so much later than DP_STEP.
- */
-#define WAKE_SHARE (1.0 / 3)
 #define PERIOD	   1.0 /* seconds that auto-converge waits at least between two looks */
 #define PATIENCE   8   /* such looks in a row that find nothing bad, after which none will */
 #define MAX_SYNCS  4000u
@@ -228,7 +223,7 @@ void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 
 	set_throttle(&s, p->throttle);
 	start(&s);
-	step = s.tx.capped ? DP_STEP_CAPPED : DP_STEP + in->late * WAKE_SHARE * p->queue / in->b;
+	step = s.tx.capped ? DP_STEP_CAPPED : DP_STEP + in->late * DP_WAKE_SHARE * p->queue / in->b;
 	first = first_threshold(&s);
 	test = p->running ? p->since_sync <= 0.0 : first <= 0.0;
 	out->converges = false;
