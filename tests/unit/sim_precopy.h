@@ -20,7 +20,10 @@ struct sim_copy {
 	double now, last_sync;
 	double level, drained; /* bytes in the sockets, as of when */
 	double given;	       /* bytes that QEMU has given to them */
-	double window, used;   /* under a cap: when the 100 ms began, and bytes sent in them */
+	double noise;	       /* QEMU's bandwidth is off by up to so much of itself, anew every 100 ms */
+	double noise_at, factor;
+	uint64_t chance;
+	double window, used; /* under a cap: when the 100 ms began, and bytes sent in them */
 	struct sim_guest *guest;
 	double throttle;
 	double clock_from,
@@ -199,11 +202,16 @@ static inline void copy_rest(struct sim_copy *s, const struct dp_plan *plan, dou
 }
 
 /* QEMU's bandwidth is what it gave to its sockets in the last 100 ms or more; with none known to hold anything, exit_bps. */
-static inline double copy_threshold(const struct sim_copy *s, const struct dp_plan *plan, double exit_bps,
+static inline double copy_threshold(struct sim_copy *s, const struct dp_plan *plan, double exit_bps,
 				    double *from, double *given, double threshold)
 {
-	if (plan->queue <= 0.0)
-		return exit_bps * plan->limit;
+	if (plan->queue <= 0.0) {
+		if (s->noise > 0.0 && (s->factor <= 0.0 || s->now >= s->noise_at + 0.1)) {
+			s->noise_at = s->now;
+			s->factor = 1.0 + s->noise * (sim_random(&s->chance) - sim_random(&s->chance));
+		}
+		return exit_bps * plan->limit * (s->noise > 0.0 ? s->factor : 1.0);
+	}
 	if (s->now - *from < 0.1)
 		return threshold;
 	threshold = (s->given - *given) / (s->now - *from) * plan->limit;
@@ -264,6 +272,7 @@ static inline struct sim_copy *copy_new(struct sim_guest *g, const struct dp_pla
 	if (!s)
 		abort();
 	s->guest = g;
+	s->chance = 0xD1B54A32D192ED03ULL;
 	s->throttle = plan->throttle;
 	sim_start(g);
 	for (i = 0; i < SIM_PAGES; i++) {

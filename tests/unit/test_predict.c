@@ -19,7 +19,7 @@ static void against_pages(const struct dp_curve *c, const struct guest_case *g, 
 
 	make_plan(k, &plan, &link);
 	assert_int_equal(dp_predict(c, &link, &plan, &p), 0);
-	r = truth(g, &plan, k->b, k->bs, exit_bps, p.verdict == DP_NEVER ? 30 : 100);
+	r = truth(g, &plan, k->b, k->bs, exit_bps, p.verdict == DP_NEVER ? 30 : 100, true);
 	if (getenv("SHOW"))
 		print_message(
 			"%-12s %-40s %-10s total %.3f %.3f %.3f | %.3f  down %.3f %.3f %.3f | %.3f rounds %g | %u\n",
@@ -41,13 +41,13 @@ static void against_pages(const struct dp_curve *c, const struct guest_case *g, 
 	if (!p.mid_converges) {
 		/* The floor: what a migration at the least limit has, and no less is to be had. */
 		plan.limit = p.least_limit.mid * 1.05;
-		r = truth(g, &plan, k->b, k->bs, exit_bps, 60);
+		r = truth(g, &plan, k->b, k->bs, exit_bps, 60, false);
 		if (!r.converged)
 			fail_msg("%s, %s: least limit %.3f s does not do", g->name, k->name,
 				 p.least_limit.mid);
 		agree("floor", g->name, k->name, p.floor, r.downtime, 0.10, 0.0);
 		plan.limit = p.least_limit.lo * 0.9;
-		r = truth(g, &plan, k->b, k->bs, exit_bps, 30);
+		r = truth(g, &plan, k->b, k->bs, exit_bps, 30, false);
 		if (r.converged)
 			fail_msg("%s, %s: went below the floor: %.3f s", g->name, k->name, r.downtime);
 	}

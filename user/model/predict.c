@@ -134,10 +134,6 @@ static double redirty_of(const struct dp_sim_in *in)
 	return (bytes + dp_tab_eval(in->u, bytes / in->b) * in->plan->wire_page) / in->b;
 }
 
-/* Of something that is the difference of two evenly spread ones: quantiles of 0.1, 0.3 and so on, in a mixed order. */
-static const double chance[NQ] = { 0.0, -0.5527864045000421, 0.5527864045000421, -0.22540333075851662,
-				   0.22540333075851662 };
-
 /* The plan's fixed part of the downtime is a middle one: at quantile q it takes so much more. */
 static double extra_of(double fixed, double q)
 {
@@ -148,24 +144,20 @@ static double extra_of(double fixed, double q)
  * How late QEMU looks, what it measures and what we count is nobody's choice. As many kinds of each as of curves and bandwidths, laid out
  * so that each kind of any of them meets each of any other once (orthogonal Latin squares).
  */
-static void draw(struct dp_sim_in *in, uint32_t iu, uint32_t ib, double luck[NQ])
+static void draw(struct dp_sim_in *in, uint32_t iu, uint32_t ib)
 {
-	static const uint32_t turn[NQ] = { 2, 0, 4, 1, 3 };
-	uint32_t i;
+	static const double fifth[NQ] = { 0.5, 0.1, 0.9, 0.3, 0.7 };
 
-	in->late = (turn[(iu + ib) % NQ] + 0.5) / NQ;
-	for (i = 0; i < NQ; i++)
-		luck[i] = chance[(iu + 2 * ib + i) % NQ];
-	in->luck = luck;
-	in->nluck = NQ;
-	in->off = chance[(iu + 3 * ib) % NQ];
-	in->extra = extra_of(in->plan->fixed, (turn[(iu + 4 * ib) % NQ] + 0.5) / NQ);
+	in->late = fifth[(iu + ib) % NQ];
+	in->seed = 1 + iu * NQ + ib;
+	in->luck = dp_chance(fifth[(iu + 2 * ib) % NQ]);
+	in->off = dp_chance(fifth[(iu + 3 * ib) % NQ]);
+	in->extra = extra_of(in->plan->fixed, fifth[(iu + 4 * ib) % NQ]);
 }
 
 static void run_grid(const struct dp_link *link, struct dp_sim_in *in, bool link_spreads, struct grid *g)
 {
 	struct dp_sim_out out = { 0 };
-	double luck[NQ];
 	uint32_t iu, ib;
 
 	g->n = g->converged = 0;
@@ -173,7 +165,7 @@ static void run_grid(const struct dp_link *link, struct dp_sim_in *in, bool link
 		for (ib = 0; ib < NQ; ib++) {
 			dp_link_at(link, link_spreads ? quantile[ib] : 0.0, in);
 			in->u = env_at(in->env, quantile[iu]);
-			draw(in, iu, ib, luck);
+			draw(in, iu, ib);
 			dp_sim_run(in, &out);
 			g->total[g->n] = out.total;
 			g->downtime[g->n] = out.downtime;
@@ -185,8 +177,7 @@ static void run_grid(const struct dp_link *link, struct dp_sim_in *in, bool link
 		}
 	}
 	in->late = 0.5;
-	in->luck = NULL;
-	in->nluck = 0;
+	in->seed = 0;
 	in->off = in->extra = 0.0;
 }
 

@@ -51,12 +51,11 @@ struct dp_sim_in {
 	const double *u;    /* one of env->u */
 	double b, bs, exit; /* bytes/s: rounds, switchover, in QEMU's exit test */
 	double late;	    /* 0 to 1: how late QEMU's looks at the threshold come, of the latest they can */
-	/* What is chance, each -1 to 1 of the most that it can be; 0: as expected. luck: of QEMU's measurements of its bandwidth, in
-	 * turn, nluck of them, 0 none; off: of what is pending now, of a migration under way. */
-	const double *luck;
-	uint32_t nluck;
-	double off;
-	double extra; /* s that the fixed part of the downtime takes more than as planned; down to -fixed */
+	/* What is chance; 0: as expected. */
+	uint32_t seed; /* of QEMU's measurements of its bandwidth, each of which is off; 0 none is */
+	double luck;   /* -1 to 1, of the most that it can be: the first of them; those to come are drawn */
+	double off;    /* the same of what is pending now, of a migration under way */
+	double extra;  /* s that the fixed part of the downtime takes more than as planned; down to -fixed */
 	const struct dp_plan *plan;
 };
 
@@ -96,6 +95,8 @@ double dp_sender_stop(const struct dp_sender *tx, double bytes, double scan, dou
 /* Bandwidth and exit bandwidth at a quantile. */
 void dp_link_at(const struct dp_link *link, double zb, struct dp_sim_in *in);
 double dp_est_at(struct dp_est e, double z);
+/* -1 to 1: the quantile q of the difference of two evenly spread numbers. */
+double dp_chance(double q);
 /* How far QEMU's count of what it sent may be off at a look, bytes: see predict_send.c. */
 double dp_sender_lump(const struct dp_sender *tx);
 /* The largest t with U((1 - throttle) t) w / B = t that is met on the way down from N w / B; 0 if none. */

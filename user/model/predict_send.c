@@ -106,3 +106,8 @@ double dp_sender_lump(const struct dp_sender *tx)
 {
 	return (tx->plan->multifd ? FLUSH_MULTIFD : FLUSH) + DP_TICK * tx->b;
 }
+
+double dp_chance(double q)
+{
+	return q < 0.5 ? sqrt(2.0 * q) - 1.0 : 1.0 - sqrt(2.0 * (1.0 - q));
+}

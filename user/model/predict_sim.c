@@ -97,11 +97,36 @@ static bool may_stop(const struct dp_mem *s, double threshold)
 						      : bytes < threshold * (1.0 - 1e-12);
 }
 
+/* Evenly spread in (0, 1): the same for the same seed, round and purpose (the finalizer of MurmurHash3). */
+static double drawn(const struct dp_sim_in *in, uint32_t round, uint32_t what)
+{
+	uint32_t x = in->seed * 0x9E3779B9u + round * 0x85EBCA6Bu + what * 0x27D4EB2Fu;
+
+	x = (x ^ x >> 16) * 0x85EBCA6Bu;
+	x = (x ^ x >> 13) * 0xC2B2AE35u;
+	return ((x ^ x >> 16) + 0.5) * 0x1p-32;
+}
+
+/*
+ * From the round's start to QEMU's next look, t from it. Each look comes a little later than `step` after the one before, so that after
+ * many of them nobody knows where in a step it is.
+ */
+static double next_look(const struct dp_mem *s, double t, double step, uint32_t round)
+{
+	double steps = t / step, early = 0.0;
+
+	if (s->in->seed)
+		early = drawn(s->in, round, 1) *
+			fmin(1.0, steps * dp_sender_lump(&s->tx) / (s->in->b * step));
+	return (floor(steps + early) + 1.0 - early) * step;
+}
+
 /*
  * One round: sends until what is left is under the threshold at one of QEMU's looks, then syncs. first: the threshold
  * after QEMU's first measurement, where that differs; 0 else.
  */
-static void do_round(struct dp_mem *s, double threshold, double first, double step, struct dp_round *r)
+static void do_round(struct dp_mem *s, uint32_t round, double threshold, double first, double step,
+		     struct dp_round *r)
 {
 	double before = s->now, all = dp_mem_pending(s), left, rest;
 
@@ -111,8 +136,7 @@ static void do_round(struct dp_mem *s, double threshold, double first, double st
 	rest = all - r->pages - threshold / DP_WIRE_UNIT;
 	if (first <= 0.0 || (all - r->pages) * DP_WIRE_UNIT >= first) {
 		r->pages += send(s, fmax(0.0, rest), HUGE_VAL);
-		r->pages +=
-			send(s, HUGE_VAL, (floor((s->now - before) / step) + 1.0) * step - (s->now - before));
+		r->pages += send(s, HUGE_VAL, next_look(s, s->now - before, step, round) - (s->now - before));
 	}
 	left = fmax(0.0, all - r->pages);
 	dp_mem_sync(s);
@@ -146,10 +170,10 @@ static double lucky(const struct dp_mem *s, uint32_t round, double threshold)
 {
 	const struct dp_sim_in *in = s->in;
 
-	if (!in->nluck || (s->tx.capped && !in->plan->multifd) || in->exit != in->b)
+	if (!in->seed || (s->tx.capped && !in->plan->multifd) || in->exit != in->b)
 		return threshold;
-	return threshold *
-	       fmax(0.0, 1.0 + in->luck[round % in->nluck] * dp_sender_lump(&s->tx) / (in->b * DP_WINDOW));
+	return threshold * fmax(0.0, 1.0 + (round ? dp_chance(drawn(in, round, 0)) : in->luck) *
+						     dp_sender_lump(&s->tx) / (in->b * DP_WINDOW));
 }
 
 static void start(struct dp_mem *s)
@@ -243,7 +267,7 @@ void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 		test = true;
 		if (out->nrounds && out->nrounds % STEP_SYNCS == 0)
 			step *= 2;
-		do_round(&s, threshold, out->nrounds || p->running ? 0.0 : first, step, &r);
+		do_round(&s, out->nrounds, threshold, out->nrounds || p->running ? 0.0 : first, step, &r);
 		if (out->rounds && out->nrounds < DP_MAX_ROUNDS)
 			out->rounds[out->nrounds] = r;
 		best = fmin(best, dp_mem_pending(&s));
