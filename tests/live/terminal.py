@@ -9,10 +9,12 @@ import re
 import signal
 import subprocess
 import sys
+import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "lib"))
 # pylint: disable=wrong-import-position
-from live import DIRTYPROF, Vmm, main  # noqa: E402
+from live import DIRTYPROF, Vmm, main, missing  # noqa: E402
+from qemu import Qemu  # noqa: E402
 from screen import Terminal  # noqa: E402
 
 ROW = re.compile(r"^ *(\d+\.\d) (.*)$")
@@ -147,12 +149,84 @@ def below_the_lines(lab, tap):
     vmm.end()
 
 
+LEFT = re.compile(r"^(.*) \[([#.]{20})\] (\d+) s left$")
+
+
+def countdown(t, what, stop=None):
+    """Watches the status line until the program ends, or `stop` says so. Returns the seconds that it showed, in order; None: it was not alone."""
+    seen = []
+    while t.proc.poll() is None:
+        t.read()
+        lines = t.screen.shown()
+        found = [m for m in map(LEFT.match, lines) if m]
+        if len(found) > 1 or (found and not LEFT.match(lines[-1])):
+            return None
+        if found and found[0].group(1) == what and (not seen or seen[-1] != int(found[0].group(3))):
+            seen.append(int(found[0].group(3)))
+        if stop and stop(seen):
+            return seen
+        time.sleep(0.02)
+    t.end()
+    return seen
+
+
+def gone(t):
+    """No trace of it on the screen."""
+    return not any("left" in line and "[" in line for line in t.screen.past + t.screen.shown())
+
+
+def falling(seen, first):
+    """Every second once, from `first` on or a little later, to 1; a busy machine may leave some out."""
+    return seen and len(seen) >= 3 and first - 1 <= seen[0] <= first and seen[-1] <= 2 and seen == sorted(set(seen), reverse=True)
+
+
+def progress(lab, tap, vmm):
+    """What takes more than two seconds says how long, on stderr alone, and leaves nothing behind."""
+    t = Terminal(lab, [DIRTYPROF, "predict", "-p", str(vmm.pid), "0.5", "9"])
+    seen = countdown(t, "measuring")
+    tap.ok(falling(seen, 5) and gone(t), "predict: the time left, and then the table alone", seen, *t.screen.shown())
+    t = Terminal(lab, argv(vmm, "--curve", "1", "5"), 100, 50)
+    seen = countdown(t, "measuring")
+    tap.ok(falling(seen, 5) and gone(t), "a run of known length: below the lines and the curve", seen, *t.screen.shown())
+    t = Terminal(lab, argv(vmm, "4s", "1"), 30, 24)
+    seen = countdown(t, "measuring")
+    tap.ok(not seen and gone(t), "where it does not fit it is cut, and taken back", seen, *t.screen.shown())
+    out = lab.path("table")
+    with open(out, "wb") as f:
+        t = Terminal(lab, [DIRTYPROF, "predict", "-p", str(vmm.pid), "1", "3"], outputs=("stderr",), stdout=f)
+        seen = countdown(t, "measuring")
+    with open(out, "rb") as f:
+        table = f.read()
+    tap.ok(seen and gone(t) and b"\x1b" not in table and b"left" not in table and table.count(b"\n") > 5,
+           "stdout elsewhere: it is on the terminal, and the table is clean", seen, table)
+    r = subprocess.run([DIRTYPROF, "predict", "-p", str(vmm.pid), "1", "3"], capture_output=True, timeout=30, check=False)
+    tap.ok(b"left" not in r.stderr and b"\x1b" not in r.stderr and r.stdout, "no terminal: nothing", r.stderr)
+
+
+def calculation(lab, tap):
+    """QEMU's calculations cannot be cut short."""
+    name = "--start: until QEMU's last calculation has ended"
+    if missing("qemu-system-x86_64"):
+        tap.skip(name, missing("qemu-system-x86_64"))
+        return
+    vm = Qemu(lab, "rounds:5003", 64, name="progress")
+    vm.wait_running()
+    t = Terminal(lab, [DIRTYPROF, "-p", str(vm.pid), "--start", "--window", "6s", "1"], 100, 50)
+    first = countdown(t, "the first calculation of QEMU", lambda seen: seen and seen[-1] <= 4)
+    t.proc.send_signal(signal.SIGINT)
+    seen = countdown(t, "waiting for QEMU to end its calculation")
+    tap.ok(first and first[0] in (5, 6) and falling(seen, 4) and gone(t), name, first, seen, *t.screen.shown())
+    vm.proc.kill()
+
+
 def body(lab, tap):
     """All of it."""
     vmm = guest(lab)
     widths(lab, tap, vmm)
     plain(lab, tap, vmm)
+    progress(lab, tap, vmm)
     vmm.end()
+    calculation(lab, tap)
     below_the_lines(lab, tap)
 
 

@@ -48,6 +48,7 @@ static int print(struct profile *p, struct input *in)
 	else
 		dp_text_table(&p->buf, t);
 	err = p->buf.failed ? -ENOMEM : 0;
+	dp_status_clear();
 	if (!err && (fwrite(p->buf.data, 1, p->buf.len, stdout) != p->buf.len || fflush(stdout)))
 		err = errno ? -errno : -EIO;
 	if (err)

@@ -15,6 +15,7 @@
 #include "cli/log.h"
 #include "cli/opts.h"
 #include "cli/profile.h"
+#include "cli/progress.h"
 #include "probe/watch.h"
 
 #define PREDICT_NS 15000000000ull /* that a table is measured for */
@@ -163,6 +164,26 @@ static int add(struct profile *p, struct dp_snapshot *s)
 	return err;
 }
 
+/*
+ * How long it still takes: to the end if that is known, else to the end of the first calculation of --start, before which little
+ * is known, else to the next line.
+ */
+static void progress(const struct profile *p, uint64_t now)
+{
+	const char *what = p->o.quiet ? "recording" : "measuring";
+	uint64_t left;
+
+	if (p->o.count) {
+		dp_progress_time(what, now, p->o.count * p->o.interval_ns);
+		return;
+	}
+	left = dp_profile_first_left(p, now);
+	if (left)
+		dp_progress_time("the first calculation of QEMU", now, now + left);
+	else if (!p->o.quiet)
+		dp_progress_time("next line", now % p->o.interval_ns, p->o.interval_ns);
+}
+
 /* One turn of the main loop. 1: go on, 0: done, negative errno. */
 static int turn(struct profile *p)
 {
@@ -173,6 +194,7 @@ static int turn(struct profile *p)
 	next = dp_profile_start_poll(p, now);
 	if (p->failed)
 		return 0;
+	progress(p, now);
 	if (next < until)
 		until = next;
 	ev = dp_watch_step(p->watch, until, p->sigfd);

@@ -27,6 +27,14 @@ void dp_log_before(void (*fn)(void *ctx), void *ctx);
 void dp_vlog(enum dp_level level, const char *fmt, va_list ap) __attribute__((format(printf, 2, 0)));
 void dp_log(enum dp_level level, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 
+/*
+ * The status line: what is going on now, below all else and gone with the next message. On stderr, and only where that is a
+ * terminal and we are in its foreground; cut to its width, as bytes. The same text again writes nothing. Whoever writes to stdout
+ * clears it first.
+ */
+void dp_status(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+void dp_status_clear(void);
+
 /* Replaces control characters (below 0x20, 0x7f) with '?', in place. */
 void dp_log_clean(char *s);
 

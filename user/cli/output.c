@@ -33,6 +33,7 @@ int dp_out_open(struct profile *p)
 
 void dp_out_close(struct profile *p)
 {
+	dp_status_clear();
 	dp_log_before(NULL, NULL);
 	dp_view_free(p->view);
 	p->view = NULL;
@@ -48,8 +49,12 @@ int dp_out_flush(struct profile *p)
 		err = -ENOMEM;
 	else if (p->o.predict || p->o.quiet) /* its table, or nothing, comes at the end */
 		err = 0;
-	else if (p->buf.len && (fwrite(p->buf.data, 1, p->buf.len, stdout) != p->buf.len || fflush(stdout)))
-		err = errno ? -errno : -EIO;
+	else if (p->buf.len) {
+		if (isatty(STDOUT_FILENO))
+			dp_status_clear();
+		if (fwrite(p->buf.data, 1, p->buf.len, stdout) != p->buf.len || fflush(stdout))
+			err = errno ? -errno : -EIO;
+	}
 	dp_buf_reset(&p->buf);
 	if (err == -EPIPE)
 		dp_debug("nobody reads stdout any more");

@@ -20,6 +20,7 @@ struct profile {
 	struct dp_qmp *qmp;
 	struct dp_start *start;
 	enum dp_start_state start_state;
+	uint64_t stopping_ns; /* session clock: since when QEMU's last calculation is waited for */
 	struct dp_learned learned;
 	struct dp_qmp_params params;
 	bool params_known;
@@ -67,7 +68,9 @@ int dp_profile_qmp_open(struct profile *p); /* 0, or negative errno after a line
 void dp_profile_qmp_facts(struct profile *p, struct dp_snapshot *s); /* fills the qmp_* fields */
 int dp_profile_start_open(struct profile *p);
 uint64_t dp_profile_start_poll(struct profile *p, uint64_t now_ns); /* returns when to be called next */
-void dp_profile_start_stop(struct profile *p); /* waits until logging is off again, bounded */
+uint64_t dp_profile_first_left(const struct profile *p,
+			       uint64_t now_ns); /* ns of the first calculation; 0: it is over */
+void dp_profile_start_stop(struct profile *p);	 /* waits until logging is off again, bounded */
 void dp_profile_start_close(struct profile *p);
 
 #endif

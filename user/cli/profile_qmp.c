@@ -6,6 +6,7 @@
 
 #include "cli/log.h"
 #include "cli/profile.h"
+#include "cli/progress.h"
 
 #define OPEN_MS		  2000
 #define QUERY_MS	  200
@@ -173,9 +174,24 @@ uint64_t dp_profile_start_poll(struct profile *p, uint64_t now_ns)
 	return dp_start_next_ns(p->start);
 }
 
+uint64_t dp_profile_first_left(const struct profile *p, uint64_t now_ns)
+{
+	struct dp_start_stats st;
+
+	if (!p->start)
+		return 0;
+	dp_start_stats(p->start, &st);
+	return st.windows ? 0 : dp_start_left_ns(p->start, now_ns);
+}
+
 static bool interrupted(void *ctx)
 {
-	return dp_profile_signalled(ctx);
+	struct profile *p = ctx;
+	uint64_t now = dp_watch_now_ns(p->watch);
+
+	dp_progress_time("waiting for QEMU to end its calculation", now - p->stopping_ns,
+			 now - p->stopping_ns + dp_start_left_ns(p->start, now));
+	return dp_profile_signalled(p);
 }
 
 void dp_profile_start_stop(struct profile *p)
@@ -187,11 +203,13 @@ void dp_profile_start_stop(struct profile *p)
 
 	if (!p->start || p->start_state == DP_START_FAILED || p->gone)
 		return;
-	left = dp_start_left_ns(p->start, dp_watch_now_ns(p->watch));
+	p->stopping_ns = dp_watch_now_ns(p->watch);
+	left = dp_start_left_ns(p->start, p->stopping_ns);
 	if (left > 1000000000ull)
 		dp_info("waiting %.0f s for QEMU to end its calculation, so that logging is off (Ctrl-C: do not wait)",
 			(double)left / 1e9);
 	err = dp_start_stop(p->start, (uint32_t)(left / 1000000) + 2000, interrupted, p);
+	dp_status_clear();
 	if (err)
 		dp_warn("--start: %s", dp_start_message(p->start));
 	dp_start_stats(p->start, &st);

@@ -4,8 +4,10 @@
 #include <errno.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cli/log.h"
+#include "cli/progress.h"
 
 struct player {
 	const struct dp_opts *o;
@@ -137,6 +139,14 @@ static int event(struct player *p, const struct dp_trace_event *ev)
 	}
 }
 
+static void read_so_far(const struct dp_trace *t, uint64_t from)
+{
+	uint64_t at, size;
+
+	dp_trace_progress(t, &at, &size);
+	dp_progress_share("reading the trace", from, at, size);
+}
+
 int dp_play(const char *path, const struct dp_opts *o, const struct dp_play *play)
 {
 	struct player p = { .o = o, .play = play };
@@ -144,16 +154,23 @@ int dp_play(const char *path, const struct dp_opts *o, const struct dp_play *pla
 	struct dp_trace_event ev;
 	char msg[DP_TRACE_MSG];
 	int err = dp_trace_open(path, &t, msg, sizeof(msg)), bad = 0, sessions = 0;
+	uint64_t from = dp_progress_now();
+	bool quiet;
 
 	if (err) {
 		dp_err("%s", msg);
 		return err;
 	}
 	p.trace = t;
+	/* lines on a terminal show by themselves how far it is */
+	quiet = play->no_lines || !isatty(STDOUT_FILENO);
 	while (!err && (bad = dp_trace_next(t, &ev)) > 0) {
+		if (quiet)
+			read_so_far(t, from);
 		sessions += ev.kind == DP_TRACE_START;
 		err = event(&p, &ev);
 	}
+	dp_status_clear();
 	if (!err && bad < 0 && sessions)
 		dp_warn("%s; what comes before is shown", dp_trace_message(t));
 	else if (!err && bad < 0)
