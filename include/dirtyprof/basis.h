@@ -89,6 +89,10 @@ struct dp_table_report {
  */
 int dp_table_fill(const struct dp_basis *b, const struct dp_basis_vm *vm, struct dp_table_report *t);
 
+/* The same; tick (or NULL) is told before each cell how many of all are done. */
+int dp_table_fill_told(const struct dp_basis *b, const struct dp_basis_vm *vm, struct dp_table_report *t,
+		       void (*tick)(void *ctx, uint32_t done, uint32_t all), void *ctx);
+
 /* 2: no cell converges, or may; else 0. */
 int dp_table_exit_status(const struct dp_table_report *t);
 

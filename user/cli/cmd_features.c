@@ -8,6 +8,7 @@
 
 #include "cli/cmd.h"
 #include "cli/log.h"
+#include "cli/progress.h"
 #include "cli/opts.h"
 #include "probe/features.h"
 
@@ -80,11 +81,17 @@ static const char *what_is_missing(const struct dp_feature *f, size_t n)
 	return !vm ? f[0].why : !log ? "no hook shows what is dirtied" : NULL;
 }
 
+static void tick(void *ctx, size_t done, size_t all)
+{
+	dp_progress_share("trying hooks", *(uint64_t *)ctx, done, all);
+}
+
 int dp_cmd_features(int argc, char **argv)
 {
 	struct dp_feature f[DP_FEATURES];
 	const char *missing;
 	bool json = false;
+	uint64_t start = dp_progress_now();
 	size_t n, i;
 	int k;
 
@@ -101,7 +108,8 @@ int dp_cmd_features(int argc, char **argv)
 			return DP_EXIT_ERROR;
 		}
 	}
-	n = dp_features_probe(f);
+	n = dp_features_probe(f, tick, &start);
+	dp_status_clear();
 	for (i = 0; i < n && json; i++)
 		show_json(&f[i]);
 	if (!json)

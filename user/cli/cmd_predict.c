@@ -9,6 +9,7 @@
 #include "cli/cmd.h"
 #include "cli/log.h"
 #include "cli/profile.h"
+#include "cli/progress.h"
 #include "cli/replay.h"
 #include "trace/trace.h"
 
@@ -20,8 +21,14 @@ struct input {
 	struct dp_table_report table;
 };
 
+static void tick(void *ctx, uint32_t done, uint32_t all)
+{
+	dp_progress_share("predicting", *(uint64_t *)ctx, done, all);
+}
+
 static int print(struct profile *p, struct input *in)
 {
+	uint64_t start = dp_progress_now();
 	struct dp_table_report *t = &in->table;
 	uint32_t i;
 	int err;
@@ -32,7 +39,7 @@ static int print(struct profile *p, struct input *in)
 	memcpy(t->bandwidth, p->o.bandwidths, sizeof(t->bandwidth));
 	for (i = 0; i < t->nlimits; i++)
 		t->limit[i] = (double)p->o.limits_ns[i] / 1e9;
-	err = dp_table_fill(&in->basis, &in->vm, t);
+	err = dp_table_fill_told(&in->basis, &in->vm, t, tick, &start);
 	if (err) {
 		dp_err("%s",
 		       err == -ENODATA

@@ -77,6 +77,12 @@ static int fill_cell(const struct dp_curve *c, const struct dp_basis *b, double 
 
 int dp_table_fill(const struct dp_basis *b, const struct dp_basis_vm *vm, struct dp_table_report *t)
 {
+	return dp_table_fill_told(b, vm, t, NULL, NULL);
+}
+
+int dp_table_fill_told(const struct dp_basis *b, const struct dp_basis_vm *vm, struct dp_table_report *t,
+		       void (*tick)(void *ctx, uint32_t done, uint32_t all), void *ctx)
+{
 	struct dp_prediction *p;
 	struct dp_curve *c;
 	uint32_t i, j;
@@ -103,8 +109,11 @@ int dp_table_fill(const struct dp_basis *b, const struct dp_basis_vm *vm, struct
 	t->reach = b->curve.reach;
 	t->assumed = b->assumed & ~DP_ASSUMED_LIMIT;
 	for (i = 0; !err && i < t->nbandwidths; i++)
-		for (j = 0; !err && j < t->nlimits; j++)
+		for (j = 0; !err && j < t->nlimits; j++) {
+			if (tick)
+				tick(ctx, i * t->nlimits + j, t->nbandwidths * t->nlimits);
 			err = fill_cell(c, b, t->bandwidth[i], t->limit[j], t->no_cap, p, &t->cell[i][j]);
+		}
 cleanup:
 	dp_curve_free(c);
 	free(p);

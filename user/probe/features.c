@@ -119,18 +119,31 @@ static void fill(struct dp_feature *f, const char *what, const char *how, const 
 		snprintf(f->why, sizeof(f->why), "%s", without_name(msg, hook));
 }
 
-size_t dp_features_probe(struct dp_feature *f)
+static size_t all_ways(void)
+{
+	const struct dp_way *w;
+	size_t n = 0;
+	int u;
+
+	for (u = 0; u < DP_USES; u++)
+		for (w = dp_use_ways((enum dp_hook_use)u); w->how; w++)
+			n++;
+	return n < DP_FEATURES ? n : DP_FEATURES;
+}
+
+size_t dp_features_probe(struct dp_feature *f, void (*tick)(void *ctx, size_t done, size_t all), void *ctx)
 {
 	const struct dp_way *w;
 	char msg[256] = "";
 	bool have;
-	size_t n = 0;
+	size_t n = 0, all = all_ways();
 	int u, err;
 
 	for (u = 0; u < DP_USES; u++) {
 		have = false;
 		for (w = dp_use_ways((enum dp_hook_use)u); w->how && n < DP_FEATURES; w++, n++) {
 			msg[0] = '\0';
+			tick(ctx, n, all);
 			err = attempts[u](w->how, msg, sizeof(msg));
 			fill(&f[n], dp_use_name((enum dp_hook_use)u), w->how, w->hook, err, msg);
 			f[n].chosen = !err && !have;

@@ -16,7 +16,7 @@ struct dp_feature {
 	char why[256]; /* why it was chosen, is not needed, or does not work */
 };
 
-/* Fills up to DP_FEATURES rows, best first within each `what`; returns how many. */
-size_t dp_features_probe(struct dp_feature *f);
+/* Fills up to DP_FEATURES rows, best first within each `what`; returns how many. tick is told how many of all have been tried. */
+size_t dp_features_probe(struct dp_feature *f, void (*tick)(void *ctx, size_t done, size_t all), void *ctx);
 
 #endif
