@@ -350,7 +350,7 @@ int dp_profile_main(int argc, char **argv, enum profile_kind kind)
 		if (p->o.verbose)
 			dp_log_set_level(DP_LVL_DEBUG);
 		command_line(p->command, sizeof(p->command), argc, argv);
-		err = p->o.file ? dp_table_of_file(p) : set_up(p);
+		err = p->o.file ? dp_out_open(p) ?: dp_table_of_file(p) : set_up(p);
 	}
 	if (!err && !p->o.file)
 		err = run(p);
