@@ -73,7 +73,7 @@ TRACE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/trace/*.c))
 $(BUILD)/tests/unit/test_hostile_trace: tests/unit/test_hostile_trace.c $(TRACE_OBJ) $(PURE_LIB)
 	$(call msg,TEST)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(TRACE_OBJ) $(PURE_LIB) $(LDFLAGS) -lcmocka -lz -lm
+	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(TRACE_OBJ) $(PURE_LIB) $(LDFLAGS) -lcmocka -ljson-c -lz -lm
 
 # Makes traces of VMs that there never were.
 MAKE_TRACE := $(BUILD)/tests/lib/make_trace

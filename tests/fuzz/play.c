@@ -95,7 +95,10 @@ static void table(struct shown *s)
 	struct dp_basis_vm vm;
 	char msg[160];
 
-	FUZZ_CHECK(!dp_basis_parse(s->json.data, s->json.len, &b, &vm, msg, sizeof(msg)));
+	if (dp_basis_parse(s->json.data, s->json.len, &b, &vm, msg, sizeof(msg))) {
+		fprintf(stderr, "the report cannot be read back: %s\n", msg);
+		abort();
+	}
 	memset(&t, 0, sizeof(t));
 	if (dp_table_fill(&b, &vm, &t))
 		return;

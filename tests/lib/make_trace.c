@@ -138,17 +138,17 @@ static uint64_t min64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Anchors follow each other on each level; an interval sees a part of each that was open in it. */
+/* QEMU empties the rings once a second, and anchors are opened then; an interval sees a part of each that was open in it. */
 static void make_ages(struct made *m, uint64_t t0, uint64_t t1)
 {
 	uint64_t k, begin, from;
 	uint32_t l;
 
 	for (l = 0; l < DP_LEVELS; l++) {
-		uint64_t len = DP_LEVEL_NS(l);
+		uint64_t len = DP_LEVEL_NS(l), period = len > SEC ? len : SEC;
 
-		for (k = t0 / len; k * len < t1; k++) {
-			begin = k * len;
+		for (k = t0 / period; k * period < t1; k++) {
+			begin = k * period;
 			from = t0 > begin ? t0 - begin : 0;
 			put_anchor(m, l, (uint32_t)k + 1, from, min64(t1 - begin, len));
 		}

@@ -500,6 +500,58 @@ static void bombs(void **state)
 	free(raw);
 }
 
+/* Options that no command line gives: what a report says of them can be read back from its JSON. */
+static void extreme_options(void **state)
+{
+	const struct dp_session_opts o[] = {
+		{ .bandwidth = 9e18,
+		  .max_bandwidth = 9e18,
+		  .switchover_bandwidth = 9e18,
+		  .avail_switchover = 9e18 },
+		{ .bandwidth = 1e-300, .max_bandwidth = 0.5, .zero_scan_bps = 0.1 },
+		{ .bandwidth = 1e9,
+		  .queue = 9e18,
+		  .throttle = 0.999999,
+		  .limit = 9e8,
+		  .fixed = 9e8,
+		  .setup = 9e8 },
+		{ .bandwidth = 1e9, .ac = { true, 1e300, 1e300, 1e300, 1e300 } },
+		{ .bandwidth = 1e9, .ac = { true, -1e300, -1e300, -1e300, -1e300 } },
+	};
+	static struct dp_basis b;
+	struct dp_vm vm = a_vm();
+	const uint64_t new[1] = { 1000 };
+	const struct dp_window win = { .armed = 1 << DP_REGION_SHIFT, .dirty = 1000, .t_hi_ns = SEC };
+	const struct dp_snapshot s = { .t1_ns = SEC,
+				       .source = DP_SRC_HARVEST,
+				       .logging = true,
+				       .logged_ns = SEC,
+				       .vm = &vm,
+				       .nregions = 1,
+				       .region_new = new,
+				       .nwindows = 1,
+				       .windows = &win,
+				       .zero_share = -1 };
+	struct dp_basis_vm whose;
+	char msg[160];
+	size_t i;
+
+	for (i = 0; i < sizeof(o) / sizeof(o[0]); i++) {
+		struct dp_session *x = dp_session_new(&o[i]);
+		struct dp_buf json = { 0 };
+
+		assert_non_null(x);
+		dp_session_start(x, &vm, DP_SRC_HARVEST, true);
+		assert_int_equal(dp_session_add(x, &s), 0);
+		dp_json_final(&json, dp_session_final(x));
+		if (dp_basis_parse(json.data, json.len, &b, &whose, msg, sizeof(msg)))
+			fail_msg("%zu: %s", i, msg);
+		assert_true(b.known);
+		dp_buf_free(&json);
+		dp_session_free(x);
+	}
+}
+
 static void no_files(void **state)
 {
 	char msg[DP_TRACE_MSG];
@@ -544,6 +596,7 @@ int main(void)
 		cmocka_unit_test(vms),
 		cmocka_unit_test(snapshots),
 		cmocka_unit_test(bombs),
+		cmocka_unit_test(extreme_options),
 		cmocka_unit_test(no_files),
 	};
 	const struct rlimit room = { 1ul << 30, 1ul << 30 };

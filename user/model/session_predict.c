@@ -150,6 +150,30 @@ void dp_session_predict(struct dp_session *s, double t)
 	r->predicted = true;
 }
 
+/* NAN stays. */
+static double held(double v, double least, double most)
+{
+	return v < least ? least : v > most ? most : v;
+}
+
+/* A basis is read back (user/report/parse.c): what is beyond all networks and machines is at their edge. */
+static void hold_basis(struct dp_basis *b)
+{
+	struct dp_plan *p = &b->plan;
+
+	p->queue = held(p->queue, 0, 1e12);
+	p->zero_scan_bps = p->zero_scan_bps >= 1 ? held(p->zero_scan_bps, 1, 1e18) : 0;
+	p->throttle = held(p->throttle, 0, 0.9999);
+	p->ac.trigger = held(p->ac.trigger, 0, 100);
+	p->ac.initial = held(p->ac.initial, 0, 0.9999);
+	p->ac.increment = held(p->ac.increment, 0, 1);
+	p->ac.max = held(p->ac.max, 0, 0.9999);
+	b->path = held(b->path, 0, 1e18);
+	b->cap = held(b->cap, 1, 1e18);
+	b->switchover = held(b->switchover, 0, 1e18);
+	b->exit_bps = held(b->exit_bps, 0, 1e18);
+}
+
 void dp_session_basis(struct dp_session *s)
 {
 	const struct dp_speeds *sp = &s->r.speeds;
@@ -172,4 +196,5 @@ void dp_session_basis(struct dp_session *s)
 		b->switchover = s->o.switchover_bandwidth;
 	if (s->o.avail_switchover > 0)
 		b->exit_bps = s->o.avail_switchover;
+	hold_basis(b);
 }

@@ -8,6 +8,7 @@
 #define SLOTS_MAX 2048u	       /* more are not read of any VM */
 #define NS_MAX	  (1ull << 62)
 #define TEXT_MAX  4096
+#define WALL_MAX  1000000000000000000 /* us: 1e12 s */
 
 /* Enums are written as numbers; one that is out of range would index a table. */
 #define ENUM(io, field, last)                                                                                \
@@ -162,7 +163,7 @@ void dp_io_vm(struct dp_io *io, struct dp_vm *vm)
 	uint32_t i;
 
 	dp_io_u64(io, &pid);
-	check(io, pid <= INT32_MAX);
+	check(io, pid <= 1u << 22);
 	vm->pid = (int32_t)pid;
 	dp_io_str(io, vm->name, sizeof(vm->name));
 	dp_io_str(io, vm->qemu_version, sizeof(vm->qemu_version));
@@ -178,7 +179,8 @@ void dp_io_vm(struct dp_io *io, struct dp_vm *vm)
 	dp_io_u32(io, &vm->generation);
 	dp_io_u64(io, &vm->ram_pages);
 	dp_io_u64(io, &vm->logging_pages);
-	check(io, vm->ram_pages <= PAGES_MAX && vm->logging_pages <= PAGES_MAX);
+	check(io,
+	      vm->ram_pages <= (uint64_t)DP_REGIONS_MAX << DP_REGION_SHIFT && vm->logging_pages <= PAGES_MAX);
 	io_u64s(io, &vm->nregions, &pages);
 	check(io, vm->nregions <= DP_REGIONS_MAX);
 	vm->region_pages = (uint64_t *)(uintptr_t)pages;
@@ -405,6 +407,7 @@ void dp_io_snapshot(struct dp_io *io, struct dp_snapshot *s, const struct dp_vm 
 	dp_io_u64(io, &s->t1_ns);
 	check(io, s->t0_ns <= NS_MAX && s->t1_ns <= NS_MAX);
 	dp_io_s64(io, &s->wall_us);
+	check(io, s->wall_us >= 0 && s->wall_us < WALL_MAX);
 	ENUM(io, s->source, DP_SRC_SAMPLE);
 	dp_io_bool(io, &s->logging);
 	dp_io_u64(io, &s->logged_ns);
