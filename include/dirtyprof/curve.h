@@ -52,6 +52,8 @@ struct dp_est dp_curve_rate(const struct dp_curve *c, enum dp_size size);
 
 /* One region's curve at 4K, for the prediction by region. Regions never observed: mid 0, hi = its pages. */
 struct dp_est dp_curve_region_eval(const struct dp_curve *c, uint32_t region, double t);
+double dp_curve_region_mid(const struct dp_curve *c, uint32_t region,
+			   double t); /* its middle alone, sooner */
 uint32_t dp_curve_regions(const struct dp_curve *c);
 double dp_curve_region_pages(const struct dp_curve *c, uint32_t region); /* 4K pages; 0 out of range */
 
