@@ -94,6 +94,8 @@ static uint64_t get_varint(struct dp_io *io)
 	uint64_t v = 0;
 	unsigned int shift = 0;
 
+	if (!io->failed && io->pos < io->len && io->buf[io->pos] < 0x80)
+		return io->buf[io->pos++];
 	while (!io->failed) {
 		uint8_t b;
 
@@ -150,6 +152,26 @@ void dp_io_bool(struct dp_io *io, bool *v)
 	*v = small(io, *v, 1);
 }
 
+void dp_io_step(struct dp_io *io, uint64_t *v, uint64_t *last)
+{
+	int64_t d = (int64_t)(*v - *last);
+
+	dp_io_s64(io, &d);
+	if (!io->writing)
+		*v = *last + (uint64_t)d;
+	*last = *v;
+}
+
+void dp_io_step32(struct dp_io *io, uint32_t *v, uint32_t *last)
+{
+	uint64_t to = *v, from = *last;
+
+	dp_io_step(io, &to, &from);
+	if (!io->writing && to > UINT32_MAX)
+		io->failed = true;
+	*last = *v = (uint32_t)to;
+}
+
 void dp_io_s64(struct dp_io *io, int64_t *v)
 {
 	uint64_t u = ((uint64_t)*v << 1) ^ (*v < 0 ? UINT64_MAX : 0);
@@ -159,31 +181,50 @@ void dp_io_s64(struct dp_io *io, int64_t *v)
 		*v = (int64_t)((u >> 1) ^ (u & 1 ? UINT64_MAX : 0));
 }
 
-void dp_io_f64(struct dp_io *io, double *v)
+/* Nearly all of them are counts: twice the number then. 1: the eight bytes follow. */
+static void put_f64(struct dp_io *io, double v)
 {
+	uint64_t u, n = v >= 0 && v < 0x1p53 ? (uint64_t)v : 0;
+	double same = (double)n;
 	uint8_t bytes[8];
-	uint64_t u = 0;
 	int i;
 
-	if (io->writing) {
-		memcpy(&u, v, sizeof(u));
-		for (i = 0; i < 8; i++)
-			bytes[i] = (uint8_t)(u >> (8 * i));
-		dp_io_put(io, bytes, sizeof(bytes));
-		return;
-	}
-	*v = 0;
-	if (io->failed || io->len - io->pos < sizeof(bytes)) {
-		io->failed = true;
+	memcpy(&u, &v, sizeof(u));
+	if (!memcmp(&same, &v, sizeof(v))) {
+		put_varint(io, n << 1);
 		return;
 	}
 	for (i = 0; i < 8; i++)
-		u |= (uint64_t)io->buf[io->pos++] << (8 * i);
-	memcpy(v, &u, sizeof(u));
-	if (isnan(*v)) {
+		bytes[i] = (uint8_t)(u >> (8 * i));
+	put_varint(io, 1);
+	dp_io_put(io, bytes, sizeof(bytes));
+}
+
+static double get_f64(struct dp_io *io)
+{
+	uint64_t u = get_varint(io);
+	double v = 0;
+	int i;
+
+	if (!(u & 1))
+		return (double)(u >> 1);
+	if (io->failed || u != 1 || io->len - io->pos < 8) {
 		io->failed = true;
-		*v = 0;
+		return 0;
 	}
+	for (i = 0, u = 0; i < 8; i++)
+		u |= (uint64_t)io->buf[io->pos++] << (8 * i);
+	memcpy(&v, &u, sizeof(v));
+	io->failed = isnan(v);
+	return io->failed ? 0 : v;
+}
+
+void dp_io_f64(struct dp_io *io, double *v)
+{
+	if (io->writing)
+		put_f64(io, *v);
+	else
+		*v = get_f64(io);
 }
 
 static size_t text_len(struct dp_io *io, const char *s, size_t max)

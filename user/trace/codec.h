@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * Both directions of a trace's records in one: each struct is described once, field by field, and the same description writes
- * and reads it. Integers are LEB128 (signed ones zigzag), doubles their eight bytes, little endian.
+ * and reads it. Integers are LEB128 (signed ones zigzag); doubles too, doubled, if they are whole, else 1 and their eight bytes.
  */
 #ifndef DIRTYPROF_TRACE_CODEC_H
 #define DIRTYPROF_TRACE_CODEC_H
@@ -38,6 +38,9 @@ void dp_io_u16(struct dp_io *io, uint16_t *v);
 void dp_io_u8(struct dp_io *io, uint8_t *v);
 void dp_io_bool(struct dp_io *io, bool *v);
 void dp_io_s64(struct dp_io *io, int64_t *v);
+/* As the difference to the last one of its kind: equal steps pack well. *last is moved on; 0 before the first. */
+void dp_io_step(struct dp_io *io, uint64_t *v, uint64_t *last);
+void dp_io_step32(struct dp_io *io, uint32_t *v, uint32_t *last);
 void dp_io_f64(struct dp_io *io, double *v);		       /* any but NaN */
 void dp_io_str(struct dp_io *io, char *s, size_t size);	       /* cut to size, NUL-terminated */
 void dp_io_text(struct dp_io *io, const char **s, size_t max); /* into the arena; NULL is written as "" */

@@ -194,17 +194,18 @@ void dp_io_vm(struct dp_io *io, struct dp_vm *vm)
 static void io_ages(struct dp_io *io, struct dp_snapshot *s)
 {
 	void *p = (void *)(uintptr_t)s->ages;
+	struct dp_ages last = { 0 };
 	uint32_t i;
 
-	if (dp_io_array(io, &s->nages, &p, sizeof(*s->ages), 13))
+	if (dp_io_array(io, &s->nages, &p, sizeof(*s->ages), 6))
 		for (i = 0; i < s->nages; i++) {
 			struct dp_ages *a = (struct dp_ages *)p + i;
 
-			dp_io_u32(io, &a->region);
+			dp_io_step32(io, &a->region, &last.region);
 			dp_io_u8(io, &a->size);
 			dp_io_u32(io, &a->level);
-			dp_io_u32(io, &a->bin);
-			dp_io_u32(io, &a->anchor);
+			dp_io_step32(io, &a->bin, &last.bin);
+			dp_io_step32(io, &a->anchor, &last.anchor);
 			dp_io_f64(io, &a->count);
 			check(io, a->count >= 0 && a->count <= (double)PAGES_MAX);
 		}
@@ -216,7 +217,7 @@ static void io_exposures(struct dp_io *io, struct dp_snapshot *s)
 	void *p = (void *)(uintptr_t)s->exposures;
 	uint32_t i;
 
-	if (dp_io_array(io, &s->nexposures, &p, sizeof(*s->exposures), 13))
+	if (dp_io_array(io, &s->nexposures, &p, sizeof(*s->exposures), 6))
 		for (i = 0; i < s->nexposures; i++) {
 			struct dp_exposure *e = (struct dp_exposure *)p + i;
 
@@ -234,19 +235,20 @@ static void io_exposures(struct dp_io *io, struct dp_snapshot *s)
 static void io_windows(struct dp_io *io, struct dp_snapshot *s)
 {
 	void *p = (void *)(uintptr_t)s->windows;
+	struct dp_window last = { 0 };
 	uint32_t i;
 
 	if (dp_io_array(io, &s->nwindows, &p, sizeof(*s->windows), 8))
 		for (i = 0; i < s->nwindows; i++) {
 			struct dp_window *v = (struct dp_window *)p + i;
 
-			dp_io_u32(io, &v->region);
+			dp_io_step32(io, &v->region, &last.region);
 			dp_io_u8(io, &v->size);
 			dp_io_bool(io, &v->peek);
-			dp_io_u32(io, &v->arming);
-			dp_io_u64(io, &v->t_lo_ns);
-			dp_io_u64(io, &v->t_hi_ns);
-			dp_io_u64(io, &v->armed);
+			dp_io_step32(io, &v->arming, &last.arming);
+			dp_io_step(io, &v->t_lo_ns, &last.t_lo_ns);
+			dp_io_step(io, &v->t_hi_ns, &last.t_hi_ns);
+			dp_io_step(io, &v->armed, &last.armed);
 			dp_io_u64(io, &v->dirty);
 			check(io, v->t_hi_ns <= NS_MAX && v->armed <= PAGES_MAX);
 		}
