@@ -89,13 +89,11 @@ static void put_varint(struct dp_io *io, uint64_t v)
 	dp_io_put(io, bytes, n);
 }
 
-static uint64_t get_varint(struct dp_io *io)
+static uint64_t get_long_varint(struct dp_io *io)
 {
 	uint64_t v = 0;
 	unsigned int shift = 0;
 
-	if (!io->failed && io->pos < io->len && io->buf[io->pos] < 0x80)
-		return io->buf[io->pos++];
 	while (!io->failed) {
 		uint8_t b;
 
@@ -112,6 +110,19 @@ static uint64_t get_varint(struct dp_io *io)
 	}
 	io->failed = true;
 	return 0;
+}
+
+/* Most are of one byte, and a day's trace has some 10^8 of them. */
+static inline uint64_t get_varint(struct dp_io *io)
+{
+	if (!io->failed && io->pos < io->len && io->buf[io->pos] < 0x80)
+		return io->buf[io->pos++];
+	return get_long_varint(io);
+}
+
+static inline int64_t unzigzag(uint64_t u)
+{
+	return (int64_t)((u >> 1) ^ (u & 1 ? UINT64_MAX : 0));
 }
 
 void dp_io_u64(struct dp_io *io, uint64_t *v)
@@ -166,10 +177,14 @@ void dp_io_step32(struct dp_io *io, uint32_t *v, uint32_t *last)
 {
 	uint64_t to = *v, from = *last;
 
-	dp_io_step(io, &to, &from);
-	if (!io->writing && to > UINT32_MAX)
-		io->failed = true;
-	*last = *v = (uint32_t)to;
+	if (io->writing) {
+		dp_io_step(io, &to, &from);
+	} else {
+		to = from + (uint64_t)unzigzag(get_varint(io));
+		io->failed |= to > UINT32_MAX;
+		*v = (uint32_t)to;
+	}
+	*last = *v;
 }
 
 void dp_io_s64(struct dp_io *io, int64_t *v)
@@ -178,7 +193,7 @@ void dp_io_s64(struct dp_io *io, int64_t *v)
 
 	dp_io_u64(io, &u);
 	if (!io->writing)
-		*v = (int64_t)((u >> 1) ^ (u & 1 ? UINT64_MAX : 0));
+		*v = unzigzag(u);
 }
 
 /* Nearly all of them are counts: twice the number then. 1: the eight bytes follow. */
