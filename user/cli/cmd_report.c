@@ -24,6 +24,8 @@ int dp_cmd_report(int argc, char **argv)
 		puts("dirtyprof " DIRTYPROF_VERSION);
 	else if (!err && p->o.html)
 		err = dp_replay_html(&p->o);
+	else if (!err && p->o.compare_runs)
+		err = dp_replay_compare(&p->o);
 	else if (!err)
 		err = dp_out_open(p) ?: dp_replay(p);
 	status = err ? DP_EXIT_ERROR : p->status;

@@ -145,6 +145,11 @@ int dp_opts_parse_report(struct dp_opts *o, int argc, char **argv)
 	err = dp_opts_read(o, argc, argv);
 	if (err || o->help || o->version)
 		return err;
+	/* Without a rate it is about runs here, not about contents. */
+	if (o->compare == DP_COMPARE_ON && !(o->compare_bps > 0)) {
+		o->compare_runs = true;
+		o->compare = DP_COMPARE_AUTO;
+	}
 	if (asks_to_measure(o) || o->no_cap) {
 		dp_err("report: it shows what was recorded; of the options, those on what to predict for and on output apply");
 		return -EINVAL;

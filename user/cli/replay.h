@@ -29,6 +29,9 @@ int dp_play(const char *path, const struct dp_opts *o, const struct dp_play *pla
 /* Plays p->o.files into runs and makes a page of them: o.html. 0 or negative errno after a line on stderr. */
 int dp_replay_html(const struct dp_opts *o);
 
+/* Plays two of them and prints how they differ. Likewise. */
+int dp_replay_compare(const struct dp_opts *o);
+
 /* Plays p->o.file into the outputs that p->o asks for. */
 int dp_replay(struct profile *p);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* dirtyprof report --html: traces as a page. */
+/* dirtyprof report --html, --compare: several traces at once. */
 #include <errno.h>
 #include <math.h>
 #include <stdio.h>
@@ -9,6 +9,7 @@
 #include "cli/log.h"
 #include "cli/replay.h"
 #include "cli/textfile.h"
+#include "report/compare.h"
 #include "report/run.h"
 
 /*
@@ -17,6 +18,8 @@
  */
 #define REGIONS_OF_ALL_LINES 64
 #define REGION_LINES	     8192
+#define FIRST_LINES	     16	  /* at most so many at its beginning, as a short file is one block or two */
+#define REGION_S	     0.08 /* between those, for each region: the session fits no more often */
 
 struct pages {
 	const struct dp_opts *o;
@@ -25,6 +28,8 @@ struct pages {
 	uint32_t n;
 	uint32_t sessions; /* of this file */
 	double next_line;  /* share of the file */
+	double last_line;  /* s */
+	uint32_t lines;
 	bool migrating;
 };
 
@@ -58,16 +63,23 @@ static int page_start(void *ctx, const struct dp_trace_event *ev, const struct d
 	host.wall_s = h->wall_us ? (double)h->wall_us / 1e6 : NAN;
 	dp_run_host(p->run[p->n++], &host);
 	p->migrating = false;
+	p->lines = 0;
+	p->last_line = -HUGE_VAL;
 	return 0;
 }
 
 static bool page_wants(void *ctx, const struct dp_snapshot *s, double done)
 {
 	struct pages *p = ctx;
+	double t = (double)s->t1_ns / 1e9;
+	bool early = p->lines < FIRST_LINES && t >= p->last_line + REGION_S * s->vm->nregions;
 
-	if (s->vm->nregions > REGIONS_OF_ALL_LINES && !p->migrating && !s->wire.active && done < p->next_line)
+	if (s->vm->nregions > REGIONS_OF_ALL_LINES && !p->migrating && !s->wire.active &&
+	    done < p->next_line && !early)
 		return false;
 	p->next_line = done + (double)s->vm->nregions / REGION_LINES;
+	p->last_line = t;
+	p->lines++;
 	return true;
 }
 
@@ -111,24 +123,68 @@ static int write_page(const struct pages *p)
 	return err;
 }
 
+/* All files' sessions, into runs. */
+static int play_all(struct pages *p, bool lines)
+{
+	struct dp_play play = { .start = page_start,
+				.line = page_line,
+				.final = page_final,
+				.wants = page_wants,
+				.ctx = p,
+				.no_lines = !lines };
+	int err = 0, k;
+
+	for (k = 0; !err && k < p->o->nfiles; k++) {
+		p->path = p->o->files[k];
+		p->sessions = 0;
+		p->next_line = 0;
+		err = dp_play(p->path, p->o, &play);
+	}
+	return err;
+}
+
+static void free_all(struct pages *p)
+{
+	uint32_t i;
+
+	for (i = 0; i < p->n; i++)
+		free(p->run[i]);
+}
+
 int dp_replay_html(const struct dp_opts *o)
 {
 	struct pages p = { .o = o };
-	struct dp_play play = {
-		.start = page_start, .line = page_line, .final = page_final, .wants = page_wants, .ctx = &p
-	};
-	uint32_t i;
-	int err = 0, k;
+	int err = play_all(&p, true) ?: write_page(&p);
 
-	for (k = 0; !err && k < o->nfiles; k++) {
-		p.path = o->files[k];
-		p.sessions = 0;
-		p.next_line = 0;
-		err = dp_play(p.path, o, &play);
+	free_all(&p);
+	return err;
+}
+
+int dp_replay_compare(const struct dp_opts *o)
+{
+	struct dp_comparison *c = calloc(1, sizeof(*c));
+	struct pages p = { .o = o };
+	struct dp_buf b = { 0 };
+	int err = c ? play_all(&p, true) : -ENOMEM;
+
+	if (!err && p.n != 2) {
+		dp_err("report: --compare takes two sessions, and these traces hold %u", p.n);
+		err = -EINVAL;
 	}
-	if (!err)
-		err = write_page(&p);
-	for (i = 0; i < p.n; i++)
-		free(p.run[i]);
+	if (!err) {
+		dp_compare(c, p.run[0], p.run[1]);
+		if (o->json)
+			dp_json_compare(&b, c);
+		else
+			dp_text_compare(&b, c);
+		err = b.failed ? -ENOMEM : 0;
+		if (!err && (fwrite(b.data, 1, b.len, stdout) != b.len || fflush(stdout)))
+			err = errno ? -errno : -EIO;
+		if (err)
+			dp_err("cannot write the output: %s", strerror(-err));
+	}
+	dp_buf_free(&b);
+	free_all(&p);
+	free(c);
 	return err;
 }

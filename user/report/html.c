@@ -152,6 +152,9 @@ static void data(struct dp_h *h)
 			dp_buf_printf(&json, ",\n");
 		dp_run_json(&json, h->run[i]);
 	}
+	dp_buf_printf(&json, "],\"compare\":[");
+	if (h->n > 1)
+		dp_h_compare_data(&json, h);
 	dp_buf_printf(&json, "]}");
 	dp_buf_printf(h->b, "<script type=\"application/json\" id=\"data\">");
 	for (at = 0; json.data && json.data[at]; at += n) {
@@ -176,6 +179,8 @@ void dp_html(struct dp_buf *b, const struct dp_run *const *run, uint32_t n)
 	banner(&h);
 	nav(&h);
 	dp_buf_printf(b, "<main id=\"main\">\n");
+	if (n > 1)
+		dp_h_compare(&h);
 	for (i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
 		section(&h, &sections[i]);
 	dp_buf_printf(

@@ -40,7 +40,7 @@ static void axes(struct dp_plot *p, const struct curve_line *l, uint32_t n)
 				most = fmax(most, l[i].r->u[l[i].size][k].mid);
 	}
 	p->x = (struct dp_axis){ DP_U_TIME, true, 1e-4, 100, 66, p->w - 54 };
-	p->y = (struct dp_axis){ DP_U_BYTES, true, 4096, exp2(ceil(log2(most * 1.05))), p->h - 46, 34 };
+	p->y = (struct dp_axis){ DP_U_BYTES, true, 4096, exp2(ceil(log2(most * 1.6))), p->h - 46, 34 };
 }
 
 /* Solid up to the longest lag seen, dashed where extrapolated. */
@@ -95,7 +95,7 @@ static void names(struct dp_plot *p, struct curve_line *l, uint32_t n)
 		char cls[32];
 
 		snprintf(cls, sizeof(cls), "name %s", l[i].cls);
-		if (l[i].r->known)
+		if (l[i].r->known && l[i].r->u[l[i].size][DP_CURVE_POINTS - 1].mid > 0)
 			dp_plot_text(p, cls, p->x.p1 + 8, l[i].label_y + 4, "%s", l[i].name);
 	}
 }
@@ -130,10 +130,10 @@ static void hits(struct dp_plot *p, const struct curve_line *l, uint32_t n)
 }
 
 /* What the path sends meanwhile: RAM of whose pages B t bytes are on the wire. */
-static void path_line(struct dp_plot *p, const struct dp_report *r, bool named)
+static void path_line(struct dp_plot *p, const struct dp_report *r, bool text)
 {
 	double by = r->speeds.rounds.mid * DP_WIRE_UNIT / (r->wire_page > 0 ? r->wire_page : DP_WIRE_UNIT);
-	double x[2] = { p->x.lo, p->x.hi }, y[2] = { by * p->x.lo, by * p->x.hi }, t;
+	double x[2] = { p->x.lo, p->x.hi }, y[2] = { by * p->x.lo, by * p->x.hi }, at;
 	char bw[FMT];
 
 	if (!(by > 0))
@@ -145,39 +145,54 @@ static void path_line(struct dp_plot *p, const struct dp_report *r, bool named)
 		x[1] = p->y.hi / by, y[1] = p->y.hi;
 	if (x[1] <= x[0])
 		return;
-	dp_plot_line(p, "line path", x, y, 2, 1);
-	t = x[1] / 2.2;
-	if (named)
-		dp_plot_text(p, "note end", dp_axis_at(&p->x, t) - 8, dp_axis_at(&p->y, by * t) - 6,
-			     "sent at %s", dp_fmt_bits(bw, sizeof(bw), r->speeds.rounds.mid));
+	if (!text) {
+		dp_plot_line(p, "line path", x, y, 2, 1);
+		return;
+	}
+	/* low down, where the curves of a guest that matters lie above the line */
+	at = exp(log(x[0]) + 0.16 * log(x[1] / x[0]));
+	dp_plot_text(p, "note", dp_axis_at(&p->x, at) + 12, dp_axis_at(&p->y, by * at) + 6, "sent at %s",
+		     dp_fmt_bits(bw, sizeof(bw), r->speeds.rounds.mid));
+}
+
+/* What a line alone would leave open. */
+static void marks(struct dp_plot *p, const struct dp_report *r)
+{
+	double ram = (double)r->vm.ram;
+	char v[FMT];
+
+	dp_plot_text(p, "note", p->x.p0 + 6, dp_axis_at(&p->y, ram) - 5, "all RAM, %s",
+		     dp_fmt_bytes(v, sizeof(v), ram));
+	path_line(p, r, true);
+	if (r->limit >= p->x.lo && r->limit <= p->x.hi)
+		dp_plot_text(p, "note", dp_axis_at(&p->x, r->limit) + 5, p->y.p0 - 8, "downtime limit, %s",
+			     dp_fmt_time(v, sizeof(v), r->limit));
+	if (!(r->u[DP_1G][DP_CURVE_POINTS - 1].mid > 0))
+		dp_plot_text(p, "note big", (p->x.p0 + p->x.p1) / 2, (p->y.p0 + p->y.p1) / 2,
+			     "No page was dirtied. The bands say how much may have gone unseen.");
 }
 
 static void draw(struct dp_h *h, struct curve_line *l, uint32_t n, bool one, const char *label)
 {
 	const struct dp_report *r = l[0].r;
+	double ram = (double)r->vm.ram;
 	struct dp_plot p;
-	char v[FMT];
 	uint32_t i;
 
-	dp_plot_open(&p, h, "plot", 430, label);
+	dp_plot_open(&p, h, one ? "plot sizes" : "plot", 430, label);
 	axes(&p, l, n);
 	dp_plot_frame(&p, "memory dirtied within t", "t, time since a moment picked at random");
 	dp_plot_clip(&p, h);
 	for (i = n; i--;)
 		draw_line(&p, &l[i]);
 	if (one) {
-		double ram = (double)r->vm.ram;
-
 		dp_plot_line(&p, "line limit", (double[]){ p.x.lo, p.x.hi }, (double[]){ ram, ram }, 2, 1);
-		dp_plot_text(&p, "note", p.x.p0 + 6, dp_axis_at(&p.y, ram) - 5, "all RAM, %s",
-			     dp_fmt_bytes(v, sizeof(v), ram));
-		path_line(&p, r, true);
+		path_line(&p, r, false);
 		dp_plot_vline(&p, "line limit", r->limit);
-		if (r->limit > 0)
-			dp_plot_text(&p, "note", dp_axis_at(&p.x, r->limit) + 5, p.y.p0 - 8,
-				     "downtime limit, %s", dp_fmt_time(v, sizeof(v), r->limit));
 	}
 	dp_plot_clip_end(&p);
+	if (one)
+		marks(&p, r);
 	names(&p, l, n);
 	hits(&p, l, n);
 	dp_plot_close(&p);

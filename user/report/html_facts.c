@@ -159,7 +159,7 @@ static void cost_plot(struct dp_h *h)
 	}
 	dp_buf_printf(h->b, "<figure>\n");
 	dp_plot_open(&p, h, "plot", 190, "CPU time that dirtyprof took, as a share of one core, over time.");
-	p.x = (struct dp_axis){ .unit = DP_U_TIME, .p0 = 84, .p1 = p.w - 16, .lo = x[0] };
+	p.x = (struct dp_axis){ .unit = DP_U_TIME, .p0 = 84, .p1 = p.w - 28, .lo = x[0] };
 	p.x.hi = fmax(p.x.lo + 1e-3, x[2 * run->ncolumns - 1]);
 	p.y = (struct dp_axis){ .unit = DP_U_PERCENT, .p0 = p.h - 46, .p1 = 34 };
 	dp_axis_upto(&p.y, fmax(0.001, most));

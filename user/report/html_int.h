@@ -106,5 +106,7 @@ void dp_h_rounds(struct dp_h *h);
 void dp_h_table(struct dp_h *h);
 void dp_h_facts(struct dp_h *h);
 void dp_h_self(struct dp_h *h);
+void dp_h_compare(struct dp_h *h); /* all others with the first */
+void dp_h_compare_data(struct dp_buf *json, const struct dp_h *h);
 
 #endif

@@ -158,7 +158,7 @@ static void plot(struct dp_h *h, const struct dp_report *r, const struct rounds 
 		&p, h, "plot", 2 * (PANEL + 50) + 52,
 		"Rounds of pre-copy: how long each takes and how much is dirtied by its end. The table below has its numbers.");
 	p.x = (struct dp_axis){
-		.unit = DP_U_COUNT, .lo = 0.5, .hi = fmax(6, n) + 0.5, .p0 = 84, .p1 = p.w - 16
+		.unit = DP_U_COUNT, .lo = 0.5, .hi = fmax(6, n) + 0.5, .p0 = 84, .p1 = p.w - 28
 	};
 	for (i = 0; i < 2; i++) {
 		y[i].p1 = 34 + i * (PANEL + 50);

@@ -70,8 +70,16 @@ void dp_h_est(struct dp_buf *b, const char *key, struct dp_est e, dp_fmt_fn fmt)
 	fmt(hi, sizeof(hi), e.hi);
 	snprintf(path, sizeof(path), "%s.mid", key ? key : "");
 	dp_h_value(b, key ? path : NULL, e.mid, fmt);
-	if (!strcmp(lo, mid) && !strcmp(mid, hi))
+	if ((!strcmp(lo, mid) && !strcmp(mid, hi)) || (isnan(e.lo) && isnan(e.hi)))
 		return;
+	/* of what has no upper end, "never" would say the opposite */
+	if (isinf(e.hi) && isfinite(e.mid) && (fmt == dp_fmt_rate || fmt == dp_fmt_bytes)) {
+		dp_buf_printf(b, " <span class=\"band-text\">");
+		snprintf(path, sizeof(path), "%s.lo", key ? key : "");
+		dp_h_value(b, key ? path : NULL, e.lo, fmt);
+		dp_buf_printf(b, " or more</span>");
+		return;
+	}
 	dp_buf_printf(b, " <span class=\"band-text\">");
 	snprintf(path, sizeof(path), "%s.lo", key ? key : "");
 	dp_h_value(b, key ? path : NULL, e.lo, fmt);

@@ -93,25 +93,33 @@ static void steps(struct dp_plot *p, const struct panel *q, const struct dp_run 
 	dp_plot_line(p, cls, x, v, 2 * run->ncolumns, 1);
 }
 
+/* What is known at some columns' ends alone; between them nothing else is. */
 static void line(struct dp_plot *p, const struct panel *q, const struct dp_run *run)
 {
-	double x[DP_RUN_COLUMNS], lo[DP_RUN_COLUMNS], hi[DP_RUN_COLUMNS];
+	double x[DP_RUN_COLUMNS], v[DP_RUN_COLUMNS], lo[DP_RUN_COLUMNS], hi[DP_RUN_COLUMNS];
 	char cls[32];
-	uint32_t i;
+	uint32_t i, n = 0;
 
 	for (i = 0; i < run->ncolumns; i++) {
 		const struct dp_est *e = &run->column[i].rate;
 
-		x[i] = run->column[i].t1;
-		lo[i] = e->lo;
-		hi[i] = isinf(e->hi) ? 1e3 * q->most : e->hi;
+		if (isnan(q->v[i]))
+			continue;
+		x[n] = run->column[i].t1;
+		v[n] = q->v[i];
+		lo[n] = e->lo;
+		hi[n] = isinf(e->hi) ? 1e3 * q->most : e->hi;
+		n++;
 	}
 	if (q->kind == P_RATE) {
 		snprintf(cls, sizeof(cls), "band %s", q->cls);
-		dp_plot_band(p, cls, x, lo, hi, run->ncolumns, 1);
+		dp_plot_band(p, cls, x, lo, hi, n, 1);
 	}
 	snprintf(cls, sizeof(cls), "line %s", q->cls);
-	dp_plot_line(p, cls, x, q->v, run->ncolumns, 1);
+	dp_plot_line(p, cls, x, v, n, 1);
+	if (n == 1)
+		dp_buf_printf(p->b, "<circle class=\"dot %s\" cx=\"%.1f\" cy=\"%.1f\" r=\"3\"/>\n", q->cls,
+			      dp_axis_at(&p->x, x[0]), dp_axis_at(&p->y, v[0]));
 }
 
 static const char *event_label(const struct dp_run_event *e)
@@ -225,16 +233,18 @@ void dp_h_time(struct dp_h *h)
 	struct dp_plot p;
 	uint32_t i, n;
 
-	if (!run->ncolumns) {
-		dp_buf_printf(h->b, "<p class=\"empty\">There was no interval.</p>\n");
+	n = choose(run, q);
+	if (!run->ncolumns || (!run->report.ever_logged && n == 1)) {
+		dp_buf_printf(h->b, "<p class=\"empty\">%s</p>\n",
+			      run->ncolumns ? "Nothing was logged, and nothing was sent."
+					    : "There was no interval.");
 		return;
 	}
-	n = choose(run, q);
 	dp_buf_printf(h->b, "<figure>\n");
 	dp_plot_open(
 		&p, h, "plot", n * (PANEL + ABOVE) + 58,
 		"Newly dirtied memory, dirty rate and the migration's throughput over time. The table below has its numbers.");
-	p.x = (struct dp_axis){ .unit = DP_U_TIME, .p0 = 84, .p1 = p.w - 16 };
+	p.x = (struct dp_axis){ .unit = DP_U_TIME, .p0 = 84, .p1 = p.w - 28 };
 	p.x.lo = run->column[0].t0;
 	p.x.hi = fmax(p.x.lo + 1e-3, run->column[run->ncolumns - 1].t1);
 	for (i = 0; i < n; i++) {
