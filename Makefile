@@ -138,7 +138,7 @@ check-installed:
 deps-check:
 	$(Q)scripts/install-deps check || echo 'make: going on; tests whose tools are missing are skipped' >&2
 
-test-bins: all unit-bins fuzz-bins dpvmm guest $(FAKE_QMP)
+test-bins: all unit-bins fuzz-bins dpvmm guest $(FAKE_QMP) $(SYNTH)
 
 lint: $(PURE_LIB)
 	$(Q)BUILD='$(BUILD)' tests/lint.sh

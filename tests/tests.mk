@@ -89,6 +89,15 @@ $(FAKE_QMP): tests/lib/fake_qmp_main.c tests/lib/fake_qmp.c tests/lib/fake_qmp.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -o $@ $(filter %.c,$^) $(LDFLAGS) -ljson-c
 
+# Traces of guests that nobody ran.
+SYNTH := $(BUILD)/tests/lib/synth
+SYNTH_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/trace/*.c))
+
+$(SYNTH): tests/lib/synth.c $(SYNTH_OBJ) $(PURE_LIB)
+	$(call msg,TEST)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) -ljson-c -lz -lm
+
 unit-bins: $(UNIT_BIN)
 
 unit: $(UNIT_BIN)
