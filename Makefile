@@ -156,7 +156,7 @@ demo:
 # ---- installation ----
 
 # As they lie here, so that their links hold.
-DOCS := README.md CONTRIBUTING.md LICENSE $(sort $(wildcard LICENSES/*.txt docs/*.md docs/*.json docs/*.yml docs/*.svg))
+DOCS := README.md CONTRIBUTING.md LICENSE $(sort $(wildcard LICENSES/*.txt docs/*.md docs/*.json docs/*.yml docs/*.svg docs/*.py))
 DEST_DOC  = $(DESTDIR)$(DOCDIR)
 DEST_BIN  = $(DESTDIR)$(SBINDIR)/dirtyprof
 DEST_MAN  = $(DESTDIR)$(MANDIR)/man8/dirtyprof.8

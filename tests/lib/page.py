@@ -138,7 +138,7 @@ class Browser:
 
     def run(self, page, *args):
         """(stdout, what the page's console said)"""
-        cmd = [self.program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+        cmd = [self.program, "--headless", "--incognito", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                "--disable-background-networking", "--disable-component-update", "--disable-extensions", "--hide-scrollbars",
                "--force-device-scale-factor=1", f"--user-data-dir={self.dir}/profile", "--enable-logging=stderr", "--v=0", *args,
                "file://" + os.path.abspath(page)]
@@ -156,8 +156,8 @@ class Browser:
         return self.run(page, *args)[1]
 
 
-def png_pixels(path):
-    """Rows of (r, g, b), of a PNG of 8 bits a channel without interlacing, as browsers write it."""
+def png_pixels(path, most):
+    """The first rows of (r, g, b), of a PNG of 8 bits a channel without interlacing, as browsers write it."""
     with open(path, "rb") as f:
         raw = f.read()
     at, idat, head = 8, b"", None
@@ -173,7 +173,7 @@ def png_pixels(path):
     channels = {2: 3, 6: 4}[colour]
     assert depth == 8 and not head[6]
     data, stride, before, rows = zlib.decompress(idat), width * channels, bytes(width * channels), []
-    for y in range(height):
+    for y in range(min(most, height)):
         kind, row = data[y * (stride + 1)], bytearray(data[y * (stride + 1) + 1:(y + 1) * (stride + 1)])
         for i in range(stride):
             a, b = row[i - channels] if i >= channels else 0, before[i]

@@ -162,7 +162,7 @@ def shots(b, kind):
     for dark, ground in ((False, LIGHT), (True, DARK)):
         png = path(kind, "-dark.png" if dark else "-light.png")
         said = b.shot(path(kind, ".html"), png, 1200, 4400, dark)
-        rows = P.png_pixels(png)
+        rows = P.png_pixels(png, 1200)
         colours = {c for row in rows[::7] for c in row[::5]}
         problems = said + ([] if rows[3][3] == ground else [f"the ground is {rows[3][3]}, not {ground}"])
         if len(colours) < 60:

@@ -60,6 +60,7 @@ want "--source=" "harvest" --source = h
 want "--source= with nothing yet" "auto ring mark harvest" --source =
 want "--prometheus offers .prom files" "$dir/a.prom" --prometheus "$dir/a"
 want "--start= offers files" "$dir/a.txt" --start = "$dir/a.t"
+want "report takes a page" "--html" report --ht
 want "--start alone takes no value" "--json" --start --js
 
 echo "1..$n"

@@ -85,6 +85,14 @@ static void tile(struct dp_buf *b, const char *name, const char *key, struct dp_
 	dp_buf_printf(b, "</dd></div>\n");
 }
 
+/* What happened is one number. */
+static void tile_value(struct dp_buf *b, const char *name, const char *key, double v, dp_fmt_fn fmt)
+{
+	dp_buf_printf(b, "<div class=\"tile\"><dt>%s</dt><dd>", name);
+	dp_h_value(b, key, v, fmt);
+	dp_buf_printf(b, "</dd></div>\n");
+}
+
 static void tiles(struct dp_buf *b, const struct dp_report *r)
 {
 	dp_buf_printf(b, "<dl class=\"tiles\">\n");
@@ -97,10 +105,8 @@ static void tiles(struct dp_buf *b, const struct dp_report *r)
 		tile(b, "total time", "report.prediction.total_s", r->pred.total, dp_fmt_time);
 		tile(b, "downtime", "report.prediction.downtime_s", r->pred.downtime, dp_fmt_time);
 	} else if (r->mig.outcome == DP_MIG_DONE) {
-		tile(b, "total time", "report.migration.total_s",
-		     (struct dp_est){ r->mig.total, r->mig.total, r->mig.total }, dp_fmt_time);
-		tile(b, "downtime", "report.migration.downtime_s",
-		     (struct dp_est){ r->mig.downtime, r->mig.downtime, r->mig.downtime }, dp_fmt_time);
+		tile_value(b, "total time", "report.migration.total_s", r->mig.total, dp_fmt_time);
+		tile_value(b, "downtime", "report.migration.downtime_s", r->mig.downtime, dp_fmt_time);
 	}
 	dp_buf_printf(b, "</dl>\n");
 }
