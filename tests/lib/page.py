@@ -137,12 +137,14 @@ class Browser:
         shutil.rmtree(self.dir, ignore_errors=True)
 
     def run(self, page, *args):
-        """(stdout, what the page's console said)"""
-        cmd = [self.program, "--headless", "--incognito", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+        """(stdout, what the page's console said); each time as if for the first, as a page may keep its theme."""
+        profile = tempfile.mkdtemp(dir=self.dir)
+        cmd = [self.program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
                "--disable-background-networking", "--disable-component-update", "--disable-extensions", "--hide-scrollbars",
-               "--force-device-scale-factor=1", f"--user-data-dir={self.dir}/profile", "--enable-logging=stderr", "--v=0", *args,
+               "--force-device-scale-factor=1", f"--user-data-dir={profile}", "--enable-logging=stderr", "--v=0", *args,
                "file://" + os.path.abspath(page)]
         r = subprocess.run(cmd, capture_output=True, timeout=300, check=False)
+        shutil.rmtree(profile, ignore_errors=True)
         err = r.stderr.decode(errors="replace")
         return r.stdout.decode(errors="replace"), [s for s in err.splitlines() if "CONSOLE" in s or "Uncaught" in s]
 
