@@ -18,7 +18,7 @@ $(FUZZ_DIR)/engine: tests/fuzz/engine
 	$(Q)mkdir -p $(@D)
 	$(Q)FUZZ_ENGINE='$(FUZZ_ENGINE)' CC='$(CC)' CLANG='$(CLANG)' tests/fuzz/engine $(@D) >$@
 
-$(FUZZ_DIR)/%.o: %.c $(FUZZ_DIR)/engine | $(SKEL)
+$(FUZZ_DIR)/%.o: %.c $(FUZZ_DIR)/engine | $(SKEL) $(ASSETS)
 	$(call msg,FUZZ)
 	$(Q)mkdir -p $(@D)
 	$(Q)$$(cat $(FUZZ_DIR)/engine.cc) $(FUZZ_FLAGS) -MMD -MP -c -o $@ $<

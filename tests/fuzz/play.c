@@ -12,6 +12,7 @@
 #include "cli/cmd.h"
 #include "cli/log.h"
 #include "cli/replay.h"
+#include "report/run.h"
 #include "fuzz.h"
 
 #define MAX_SHOWN 24 /* lines: each may fit the curve */
@@ -37,8 +38,9 @@ void __wrap_dp_log(enum dp_level level, const char *fmt, ...)
 
 struct shown {
 	struct dp_buf text, json, prom;
+	struct dp_run *run;
 	unsigned int n;
-	bool table;
+	bool table, page;
 };
 
 /* One JSON record a line, nothing that a terminal obeys, and what was printed is forgotten. */
@@ -63,12 +65,46 @@ static void check(struct shown *s)
 	dp_buf_reset(&s->prom);
 }
 
+static unsigned int count(const char *s, const char *what)
+{
+	unsigned int n = 0;
+
+	while ((s = strstr(s, what))) {
+		n++;
+		s += strlen(what);
+	}
+	return n;
+}
+
+/* The page of --html: nothing of the run is taken for its own tags. */
+static void page(struct shown *s)
+{
+	const struct dp_run *const one[] = { s->run };
+	struct dp_buf b = { 0 };
+	struct json_object *o;
+
+	dp_run_json(&b, s->run);
+	FUZZ_CHECK(!b.failed);
+	o = json_tokener_parse(b.data);
+	FUZZ_CHECK(o);
+	json_object_put(o);
+	dp_buf_reset(&b);
+	dp_html(&b, one, 1);
+	FUZZ_CHECK(!b.failed && strlen(b.data) == b.len);
+	FUZZ_CHECK(count(b.data, "</html>") == 1 && count(b.data, "<body") == 1);
+	FUZZ_CHECK(count(b.data, "<script") == count(b.data, "</script>"));
+	FUZZ_CHECK(!count(b.data, "<img") && !count(b.data, "javascript:"));
+	dp_buf_free(&b);
+}
+
 static int on_start(void *ctx, const struct dp_trace_event *ev, const struct dp_report *r)
 {
 	struct shown *s = ctx;
 
 	dp_text_header(&s->text, r);
 	dp_json_header(&s->json, r);
+	memset(s->run, 0, sizeof(*s->run));
+	dp_run_start(s->run, "</script><img>", r);
 	check(s);
 	return ++s->n > MAX_SHOWN ? -ECANCELED : 0;
 }
@@ -78,6 +114,7 @@ static int on_line(void *ctx, const struct dp_snapshot *snap, const struct dp_re
 	struct shown *s = ctx;
 	const struct dp_report *const one[] = { r };
 
+	dp_run_add(s->run, snap, r);
 	if (r) {
 		dp_text_line(&s->text, r);
 		dp_json_line(&s->json, r);
@@ -115,19 +152,21 @@ static int on_final(void *ctx, const struct dp_report *r, bool whole)
 	dp_prom_stale(&s->prom, one, 1);
 	if (s->table)
 		table(s);
+	if (s->page && !dp_run_final(s->run, r))
+		page(s);
 	check(s);
 	return 0;
 }
 
 void fuzz_play(const uint8_t *file, size_t len)
 {
-	struct shown s = { .table = len % 8 == 0 };
+	struct shown s = { .table = len % 8 == 0, .page = len % 8 == 1, .run = malloc(sizeof(*s.run)) };
 	const struct dp_play play = { .start = on_start, .line = on_line, .final = on_final, .ctx = &s };
 	struct dp_opts o = { .report = true, .to = HUGE_VAL, .merge = 1 };
 	int fd = memfd_create("trace", MFD_CLOEXEC), err;
 	char path[64];
 
-	FUZZ_CHECK(fd >= 0 && write(fd, file, len) == (ssize_t)len);
+	FUZZ_CHECK(s.run && fd >= 0 && write(fd, file, len) == (ssize_t)len);
 	snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
 	messages = 0;
 	err = dp_play(path, &o, &play);
@@ -135,6 +174,7 @@ void fuzz_play(const uint8_t *file, size_t len)
 	FUZZ_CHECK(err == -ECANCELED || !err || messages == 1);
 	FUZZ_CHECK(err != -ENOMEM);
 	close(fd);
+	free(s.run);
 	dp_buf_free(&s.text);
 	dp_buf_free(&s.json);
 	dp_buf_free(&s.prom);
