@@ -162,6 +162,7 @@ int dp_play(const char *path, const struct dp_opts *o, const struct dp_play *pla
 		return err;
 	}
 	p.trace = t;
+	dp_trace_between(t, o->from, o->to);
 	/* lines on a terminal show by themselves how far it is */
 	quiet = play->no_lines || !isatty(STDOUT_FILENO);
 	while (!err && (bad = dp_trace_next(t, &ev)) > 0) {

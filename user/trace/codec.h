@@ -59,5 +59,6 @@ void dp_io_start(struct dp_io *io, struct dp_trace_start *s);
 void dp_io_opts(struct dp_io *io, struct dp_session_opts *o);
 void dp_io_vm(struct dp_io *io, struct dp_vm *vm);
 void dp_io_snapshot(struct dp_io *io, struct dp_snapshot *s, const struct dp_vm *vm);
+void dp_io_times(struct dp_io *io, struct dp_snapshot *s); /* what a snapshot begins with, up to its times */
 
 #endif

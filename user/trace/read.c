@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include <errno.h>
 #include <fcntl.h>
+#include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +19,8 @@ struct dp_trace {
 	struct dp_trace_start start;
 	bool begun;   /* a start was read, */
 	bool started; /* and its options and VM */
+	double from, to;
+	bool past; /* a snapshot ended after `to` */
 	int err;
 	uint8_t *packed, *raw;
 	size_t packed_cap, raw_cap;
@@ -129,6 +132,7 @@ int dp_trace_open(const char *path, struct dp_trace **out, char *msg, size_t len
 		snprintf(msg, len, "out of memory");
 		return -ENOMEM;
 	}
+	t->to = HUGE_VAL;
 	err = open_file(t, path);
 	if (err) {
 		snprintf(msg, len, "%s", t->msg);
@@ -232,6 +236,28 @@ static void take_opts(struct dp_trace *t, struct dp_io *rec)
 	t->have_opts = true;
 }
 
+void dp_trace_between(struct dp_trace *t, double from, double to)
+{
+	t->from = from;
+	t->to = to;
+}
+
+static bool passed_over(struct dp_trace *t, const struct dp_io *rec)
+{
+	struct dp_snapshot s = { 0 };
+	struct dp_io begin = *rec;
+
+	if (!t->started || t->past)
+		return t->past;
+	dp_io_times(&begin, &s);
+	if (begin.failed)
+		return false;
+	if ((double)s.t0_ns / 1e9 < t->from)
+		return true;
+	t->past = (double)s.t1_ns / 1e9 > t->to;
+	return false;
+}
+
 static void take_snapshot(struct dp_trace *t, struct dp_io *rec)
 {
 	memset(&t->snapshot, 0, sizeof(t->snapshot));
@@ -261,6 +287,7 @@ static bool take(struct dp_trace *t, uint8_t kind, struct dp_io *rec, struct dp_
 	case DP_REC_START:
 		dp_io_start(rec, &t->start);
 		t->begun = true;
+		t->past = false;
 		t->started = t->have_vm = t->have_opts = false;
 		return false;
 	case DP_REC_VM:
@@ -271,6 +298,8 @@ static bool take(struct dp_trace *t, uint8_t kind, struct dp_io *rec, struct dp_
 		ev->kind = DP_TRACE_OPTS;
 		return t->started || starts(t, ev);
 	case DP_REC_SNAPSHOT:
+		if (passed_over(t, rec))
+			return false;
 		take_snapshot(t, rec);
 		ev->kind = DP_TRACE_SNAPSHOT;
 		ev->snapshot = &t->snapshot;

@@ -401,13 +401,18 @@ static void io_places(struct dp_io *io, struct dp_snapshot *s, const struct dp_v
 	check(io, vm && (!n || n == vm->nslots));
 }
 
-void dp_io_snapshot(struct dp_io *io, struct dp_snapshot *s, const struct dp_vm *vm)
+void dp_io_times(struct dp_io *io, struct dp_snapshot *s)
 {
 	dp_io_u32(io, &s->seq);
 	ENUM(io, s->reason, DP_LAST);
 	dp_io_u64(io, &s->t0_ns);
 	dp_io_u64(io, &s->t1_ns);
 	check(io, s->t0_ns <= NS_MAX && s->t1_ns <= NS_MAX);
+}
+
+void dp_io_snapshot(struct dp_io *io, struct dp_snapshot *s, const struct dp_vm *vm)
+{
+	dp_io_times(io, s);
 	dp_io_s64(io, &s->wall_us);
 	check(io, s->wall_us >= 0 && s->wall_us < WALL_MAX);
 	ENUM(io, s->source, DP_SRC_SAMPLE);

@@ -92,6 +92,12 @@ void dp_trace_free(struct dp_trace *t); /* NULL-safe */
 int dp_trace_next(struct dp_trace *t, struct dp_trace_event *ev);
 const char *dp_trace_message(const struct dp_trace *t);
 
+/*
+ * Passes over snapshots that begin before `from`, and all of a session behind the first that ends after `to` (seconds on its
+ * clock; HUGE_VAL: none): they are held against their block's checksum and not taken apart.
+ */
+void dp_trace_between(struct dp_trace *t, double from, double to);
+
 /* Bytes read of the file's size: for progress. */
 void dp_trace_progress(const struct dp_trace *t, uint64_t *at, uint64_t *size);
 
