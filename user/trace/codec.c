@@ -89,7 +89,7 @@ static void put_varint(struct dp_io *io, uint64_t v)
 	dp_io_put(io, bytes, n);
 }
 
-static uint64_t get_long_varint(struct dp_io *io)
+static uint64_t get_varint(struct dp_io *io)
 {
 	uint64_t v = 0;
 	unsigned int shift = 0;
@@ -112,20 +112,12 @@ static uint64_t get_long_varint(struct dp_io *io)
 	return 0;
 }
 
-/* Most are of one byte, and a day's trace has some 10^8 of them. */
-static inline uint64_t get_varint(struct dp_io *io)
-{
-	if (!io->failed && io->pos < io->len && io->buf[io->pos] < 0x80)
-		return io->buf[io->pos++];
-	return get_long_varint(io);
-}
-
 static inline int64_t unzigzag(uint64_t u)
 {
 	return (int64_t)((u >> 1) ^ (u & 1 ? UINT64_MAX : 0));
 }
 
-void dp_io_u64(struct dp_io *io, uint64_t *v)
+void dp_io_long64(struct dp_io *io, uint64_t *v)
 {
 	if (io->writing)
 		put_varint(io, *v);
@@ -143,7 +135,7 @@ static uint64_t small(struct dp_io *io, uint64_t v, uint64_t max)
 	return v;
 }
 
-void dp_io_u32(struct dp_io *io, uint32_t *v)
+void dp_io_long32(struct dp_io *io, uint32_t *v)
 {
 	*v = (uint32_t)small(io, *v, UINT32_MAX);
 }
@@ -153,7 +145,7 @@ void dp_io_u16(struct dp_io *io, uint16_t *v)
 	*v = (uint16_t)small(io, *v, UINT16_MAX);
 }
 
-void dp_io_u8(struct dp_io *io, uint8_t *v)
+void dp_io_long8(struct dp_io *io, uint8_t *v)
 {
 	*v = (uint8_t)small(io, *v, UINT8_MAX);
 }
@@ -180,7 +172,8 @@ void dp_io_step32(struct dp_io *io, uint32_t *v, uint32_t *last)
 	if (io->writing) {
 		dp_io_step(io, &to, &from);
 	} else {
-		to = from + (uint64_t)unzigzag(get_varint(io));
+		dp_io_u64(io, &to);
+		to = from + (uint64_t)unzigzag(to);
 		io->failed |= to > UINT32_MAX;
 		*v = (uint32_t)to;
 	}
@@ -217,10 +210,11 @@ static void put_f64(struct dp_io *io, double v)
 
 static double get_f64(struct dp_io *io)
 {
-	uint64_t u = get_varint(io);
+	uint64_t u = 0;
 	double v = 0;
 	int i;
 
+	dp_io_u64(io, &u);
 	if (!(u & 1))
 		return (double)(u >> 1);
 	if (io->failed || u != 1 || io->len - io->pos < 8) {

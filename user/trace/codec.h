@@ -32,10 +32,41 @@ struct dp_io {
 };
 
 void dp_io_put(struct dp_io *io, const void *p, size_t n); /* writing: bytes as they are */
-void dp_io_u64(struct dp_io *io, uint64_t *v);
-void dp_io_u32(struct dp_io *io, uint32_t *v);
+void dp_io_long64(struct dp_io *io, uint64_t *v);
+void dp_io_long32(struct dp_io *io, uint32_t *v);
+void dp_io_long8(struct dp_io *io, uint8_t *v);
+
+/* Whether the next number to read is of one byte. Most are, and a day's trace has some 10^9 of them. */
+static inline bool dp_io_short(const struct dp_io *io)
+{
+	return !io->writing && !io->failed && io->pos < io->len && io->buf[io->pos] < 0x80;
+}
+
+static inline void dp_io_u64(struct dp_io *io, uint64_t *v)
+{
+	if (dp_io_short(io))
+		*v = io->buf[io->pos++];
+	else
+		dp_io_long64(io, v);
+}
+
+static inline void dp_io_u32(struct dp_io *io, uint32_t *v)
+{
+	if (dp_io_short(io))
+		*v = io->buf[io->pos++];
+	else
+		dp_io_long32(io, v);
+}
+
+static inline void dp_io_u8(struct dp_io *io, uint8_t *v)
+{
+	if (dp_io_short(io))
+		*v = io->buf[io->pos++];
+	else
+		dp_io_long8(io, v);
+}
+
 void dp_io_u16(struct dp_io *io, uint16_t *v);
-void dp_io_u8(struct dp_io *io, uint8_t *v);
 void dp_io_bool(struct dp_io *io, bool *v);
 void dp_io_s64(struct dp_io *io, int64_t *v);
 /* As the difference to the last one of its kind: equal steps pack well. *last is moved on; 0 before the first. */
