@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 """--heatmap and --curve on terminals of many widths, in pipes, and while the size changes."""
-# timeout: 180
+# timeout: 300
 
 import math
 import os
@@ -21,10 +21,10 @@ ROW = re.compile(r"^ *(\d+\.\d) (.*)$")
 BLOCKS, SHADES = " ▁▂▃▄▅▆▇█", " .:-=+*#%@"
 
 
-def guest(lab, *more):
+def guest(lab):
     """It writes all of its pages in the upper half of its 64 MiB, round and round."""
     vmm = Vmm(lab, "--log", "ring:4096", "--pattern", "rounds:8192:80000", "--offset", "32M", "--mem", "64M", "--sync-ms", "100",
-              *more, seconds=60)
+              seconds=300)
     vmm.go()
     return vmm
 
@@ -108,12 +108,12 @@ def ascending(lines):
     """Whether these rows are there, each once, in order."""
     times = [at for at, _ in rows_of(lines)]
     return len(times) >= 3 and all(b - a > 0.1 for a, b in zip(times, times[1:])) and \
-        all(b - a < 0.8 for a, b in zip(times, times[1:]))
+        all(b - a < 1.2 for a, b in zip(times, times[1:]))
 
 
 def below_the_lines(lab, tap):
     """The curve stays at the bottom, through messages and changes of size, and is gone before the report."""
-    vmm = guest(lab, "--log-off-after-ms", "6000")
+    vmm = guest(lab)
     t = Terminal(lab, argv(vmm, "-v", "--heatmap", "--curve", "0.5"), 100, 40)
 
     def good(width, cells):
@@ -135,15 +135,21 @@ def below_the_lines(lab, tap):
     tap.ok(t.wait("lines alone", lambda ls: ascending(ls) and not any("Dirtied" in line for line in ls)),
            "10 rows: no room for a curve", t.screen.shown())
     t.resize(100, 45)
-    t.wait("the message", lambda ls: any("logging of RAM is off" in line for line in ls + t.screen.past))
-    t.wait("a line after it", good(100, 4))
-    tap.ok(sum("logging of RAM is off" in line for line in t.screen.past + t.screen.shown()) == 1,
-           "a message that comes while it is drawn stays, and the curve goes below", t.screen.shown())
+    t.wait("a curve again", good(100, 4))
+    # a guest that stands still is worth a word
+    vmm.proc.send_signal(signal.SIGSTOP)
+    said = "dirtyprof: the guest stopped"
+    t.wait("the message", lambda ls: any(line.startswith(said) for line in ls))
+    at = rows_of(t.screen.shown())[-1][0]
+    t.wait("a line after it", lambda ls: one_curve(ls) and rows_of(ls)[-1][0] > at)
+    vmm.proc.send_signal(signal.SIGCONT)
+    tap.ok(sum(line.startswith(said) for line in t.screen.past + t.screen.shown()) == 1,
+           "a message that comes while it is drawn stays, and the curve goes below", *t.screen.shown())
     t.proc.send_signal(signal.SIGINT)
     t.end()
     whole = "\n".join(t.screen.past + t.screen.shown())
     report = whole[whole.rindex("Watched for"):]
-    tap.ok("Dirtied within t" not in whole[whole.rindex(" logging was switched off"):whole.rindex("Watched for")] and
+    tap.ok("Dirtied within t" not in whole[whole.rindex(said):whole.rindex("Watched for")] and
            report.count("Dirtied within t, pages") == 1 and t.screen.shown()[-1].strip().startswith("100 us"),
            "at the end it makes way for the report, and comes behind it", whole)
     vmm.end()
@@ -176,8 +182,8 @@ def gone(t):
 
 
 def falling(seen, first):
-    """Every second once, from `first` on or a little later, to 1; a busy machine may leave some out."""
-    return seen and len(seen) >= 3 and first - 1 <= seen[0] <= first and seen[-1] <= 2 and seen == sorted(set(seen), reverse=True)
+    """Every second at most once, from `first` on or a little later, to 1; a busy machine may leave some out."""
+    return seen and len(seen) >= 2 and first - 1 <= seen[0] <= first and seen[-1] <= 2 and seen == sorted(set(seen), reverse=True)
 
 
 def progress(lab, tap, vmm):
