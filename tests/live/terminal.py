@@ -123,7 +123,7 @@ def below_the_lines(lab, tap):
                 all(len(text) >= cells for _, text in rows_of(lines))
         return look
     tap.ok(t.wait("a curve below three lines", good(100, 64)), "100 columns: lines, and the curve below")
-    for cols, rows in ((60, 30), (130, 50), (24, 30), (80, 20)):
+    for cols, rows in ((60, 30), (130, 50), (24, 30), (80, 16)):
         t.resize(cols, rows)
         seen = t.wait(f"{cols} columns", lambda ls, c=cols: good(c, cell_count(c))(ls) and ls)
         tap.ok(seen[0].startswith("TIME s") and len(seen[0]) < cols, f"{cols} x {rows}: drawn anew, the columns on top", seen)
@@ -131,9 +131,9 @@ def below_the_lines(lab, tap):
         last = rows_of(seen)[-1][0]
         tap.ok(t.wait("the next line", lambda ls, c=cols, at=last: good(c, 4)(ls) and rows_of(ls)[-1][0] > at),
                f"{cols} x {rows}: it goes on", t.screen.shown())
-    t.resize(80, 10)
+    t.resize(80, 15)
     tap.ok(t.wait("lines alone", lambda ls: ascending(ls) and not any("Dirtied" in line for line in ls)),
-           "10 rows: no room for a curve", t.screen.shown())
+           "15 rows: no room for a curve", t.screen.shown())
     t.resize(100, 45)
     t.wait("a curve again", good(100, 4))
     # a guest that stands still is worth a word

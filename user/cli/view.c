@@ -11,9 +11,9 @@
 
 #include "dirtyprof/term.h"
 
-#define HISTORY	    128 /* lines that can be drawn anew */
-#define CURVE_ROWS  12
-#define CURVE_BELOW 12 /* rows of a terminal that has room for no curve */
+#define HISTORY	     128 /* lines that can be drawn anew */
+#define CURVE_ROWS   12
+#define CURVE_SCREEN 16 /* rows that a terminal must have for it, so that it has 4 of its own */
 
 /* One line on the screen: text, or a row of the heatmap. */
 struct item {
@@ -157,7 +157,7 @@ static unsigned int curve_rows(const struct dp_view *v)
 {
 	unsigned int rows;
 
-	if (!v->curve || !v->screen || v->height <= CURVE_BELOW || v->look.width < DP_TERM_LEAST ||
+	if (!v->curve || !v->screen || v->height < CURVE_SCREEN || v->look.width < DP_TERM_LEAST ||
 	    !in_front())
 		return 0;
 	rows = v->height / 2 - DP_TERM_CURVE_MORE;
