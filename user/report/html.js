@@ -169,10 +169,10 @@
 	});
 	save.hidden = false;
 
-	/* On paper nothing can be opened. */
+	/* On paper nothing can be opened. What would take pages is left out there: the plot stands for it. */
 	const opened = [];
 	addEventListener("beforeprint", () => {
-		for (const d of document.querySelectorAll("details:not([open])")) {
+		for (const d of document.querySelectorAll("details:not([open]):not(.long)")) {
 			d.open = true;
 			opened.push(d);
 		}

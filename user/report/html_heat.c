@@ -10,12 +10,11 @@
 #define LEVELS 12  /* colours, of a ramp whose lightness falls (or rises) evenly */
 #define RANGE  3.0 /* decades from the darkest to the lightest */
 #define ROW_PX 3.0
-#define HOT    10 /* parts in the table */
 
 struct heat {
 	double most;		    /* bytes/s in the hottest cell */
 	double total[DP_HEAT_BINS]; /* pages */
-	double sum, peak;	    /* of totals */
+	double peak;		    /* of totals */
 };
 
 /* Bytes a second newly dirtied in a part during a column; NAN: nothing logged. */
@@ -35,10 +34,8 @@ static void measure(const struct dp_run *run, struct heat *s)
 			s->total[k] += (double)run->column[i].heat[k];
 		}
 	}
-	for (k = 0; k < DP_HEAT_BINS; k++) {
-		s->sum += s->total[k];
+	for (k = 0; k < DP_HEAT_BINS; k++)
 		s->peak = fmax(s->peak, s->total[k]);
-	}
 }
 
 /* 0 to LEVELS - 1; -1: nothing was dirtied. */
@@ -149,44 +146,6 @@ static void legend(struct dp_buf *b, const struct heat *s)
 		s->most > 0 ? dp_fmt_rate(hi, sizeof(hi), s->most) : "–", DP_HEAT_BINS);
 }
 
-static void hottest(struct dp_buf *b, const struct dp_run *run, const struct heat *s)
-{
-	uint32_t order[DP_HEAT_BINS] = { 0 }, i, k, n = 0;
-	double logged = 0;
-	char a[FMT], z[FMT];
-
-	for (i = 0; i < run->ncolumns; i++)
-		logged += run->column[i].logged;
-	for (k = 0; k < DP_HEAT_BINS; k++) {
-		if (!(s->total[k] > 0))
-			continue;
-		for (i = n++; i && s->total[order[i - 1]] < s->total[k]; i--)
-			order[i] = order[i - 1];
-		order[i] = k;
-	}
-	if (!n)
-		return;
-	dp_buf_printf(
-		b,
-		"<details><summary>The hottest parts</summary><div class=\"scroll\"><table class=\"num\">\n<thead><tr>"
-		"<th scope=\"col\">guest-physical addresses</th><th scope=\"col\">4K pages newly dirtied</th>"
-		"<th scope=\"col\">share of all</th><th scope=\"col\">a second of logging</th></tr></thead>\n<tbody>\n");
-	for (i = 0; i < n && i < HOT; i++) {
-		const struct dp_heat_range *r = &run->range[order[i]];
-
-		dp_fmt_bytes(a, sizeof(a), (double)r->lo * DP_WIRE_UNIT);
-		dp_fmt_bytes(z, sizeof(z), (double)r->hi * DP_WIRE_UNIT);
-		dp_buf_printf(b, "<tr><th scope=\"row\">%s to %s <span class=\"dim\">%#llx–%#llx</span></th>",
-			      a, z, (unsigned long long)r->lo * DP_WIRE_UNIT,
-			      (unsigned long long)r->hi * DP_WIRE_UNIT);
-		dp_h_cell(b, NULL, s->total[order[i]], dp_fmt_count);
-		dp_h_cell(b, NULL, s->total[order[i]] / s->sum, dp_fmt_share);
-		dp_h_cell(b, NULL, s->total[order[i]] * DP_WIRE_UNIT / logged, dp_fmt_rate);
-		dp_buf_printf(b, "</tr>\n");
-	}
-	dp_buf_printf(b, "</tbody></table></div></details>\n");
-}
-
 void dp_h_heat(struct dp_h *h)
 {
 	const struct dp_run *run = h->r;
@@ -214,7 +173,7 @@ void dp_h_heat(struct dp_h *h)
 	legend(h->b, s);
 	dp_plot_open(
 		&p, h, "heat", DP_HEAT_BINS * ROW_PX + 84,
-		"Heat map: how much of each part of guest-physical memory was newly dirtied, over time. Its hottest parts are in the table below.");
+		"Heat map: how much of each part of guest-physical memory was newly dirtied, over time. The hottest places are in the tables below.");
 	p.x = (struct dp_axis){ .unit = DP_U_TIME, .p0 = 88, .p1 = p.w - 112 };
 	p.x.lo = run->column[0].t0;
 	p.x.hi = fmax(p.x.lo + 1e-3, run->column[run->ncolumns - 1].t1);
@@ -241,7 +200,7 @@ void dp_h_heat(struct dp_h *h)
 			? "<figcaption>The VM’s memory changed meanwhile: what is left of that was divided "
 			  "otherwise than the addresses say.</figcaption>"
 			: "");
-	hottest(h->b, run, s);
+	dp_h_hot(h);
 cleanup:
 	free(s);
 }

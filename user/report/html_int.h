@@ -101,6 +101,7 @@ void dp_h_verdict(struct dp_h *h);
 void dp_h_curve(struct dp_h *h);
 void dp_h_curve_all(struct dp_h *h); /* of all runs, in one plot */
 void dp_h_heat(struct dp_h *h);
+void dp_h_hot(struct dp_h *h);
 void dp_h_time(struct dp_h *h);
 void dp_h_rounds(struct dp_h *h);
 void dp_h_table(struct dp_h *h);

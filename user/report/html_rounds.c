@@ -82,8 +82,8 @@ static void fit(const struct dp_report *r, const struct rounds *s, uint32_t n, b
 			}
 		}
 	}
-	if (!(most > 0))
-		least = most = 1;
+	if (!(most > 0)) /* nothing is dirtied: an axis all the same */
+		least = dirtied ? 65536 : 1, most = least;
 	a->unit = dirtied ? DP_U_BYTES : DP_U_TIME;
 	a->log = true;
 	a->lo = pow(base, floor(log(least * 0.95) / log(base)));
@@ -140,6 +140,16 @@ static void hits(struct dp_plot *p, const struct dp_report *r, const struct roun
 	dp_buf_printf(p->b, "</g>\n");
 }
 
+static bool any_dirtied(const struct dp_report *r, const struct rounds *s, uint32_t n)
+{
+	uint32_t k;
+
+	for (k = 0; k < n; k++)
+		if (predicted(s, k, true) > 0 || real(r, s, k, true) > 0)
+			return true;
+	return false;
+}
+
 static void plot(struct dp_h *h, const struct dp_report *r, const struct rounds *s)
 {
 	uint32_t most = s->npredicted > s->nreal ? s->npredicted : s->nreal, n = most < SHOWN ? most : SHOWN,
@@ -172,6 +182,9 @@ static void plot(struct dp_h *h, const struct dp_report *r, const struct rounds 
 		for (k = 0; k < n; k++)
 			v[k] = real(r, s, k, i);
 		dots(&p, "c4", v, n);
+		if (i && !any_dirtied(r, s, n))
+			dp_plot_text(&p, "note big", (p.x.p0 + p.x.p1) / 2, (p.y.p0 + p.y.p1) / 2,
+				     "nothing is dirtied");
 	}
 	p.y.p1 = y[0].p1;
 	hits(&p, r, s, n, y);

@@ -197,7 +197,7 @@ static void table(struct dp_buf *b, const struct dp_run *run)
 
 	dp_buf_printf(
 		b,
-		"<details><summary>The numbers</summary><div class=\"scroll\"><table class=\"num\">\n<thead><tr>"
+		"<details class=\"long\"><summary>The numbers</summary><div class=\"scroll\"><table class=\"num\">\n<thead><tr>"
 		"<th scope=\"col\">until</th><th scope=\"col\">4K pages newly dirtied</th>"
 		"<th scope=\"col\">newly dirtied</th><th scope=\"col\">dirty rate so far</th>"
 		"<th scope=\"col\">sent</th><th scope=\"col\">sent</th><th scope=\"col\">left</th>"
@@ -251,7 +251,11 @@ void dp_h_time(struct dp_h *h)
 		double top = 20 + i * (PANEL + ABOVE) + ABOVE - 16;
 
 		q[i].y = (struct dp_axis){ .unit = q[i].unit, .p0 = top + PANEL, .p1 = top };
-		dp_axis_upto(&q[i].y, q[i].most);
+		dp_axis_upto(&q[i].y,
+			     fmax(q[i].most,
+				  q[i].unit == DP_U_BITS_S
+					  ? 125
+					  : 4096)); /* an idle guest's axis, too, has units that people use */
 		p.y = q[i].y;
 		dp_plot_frame(&p, q[i].title, i + 1 == n ? "time since dirtyprof attached" : NULL);
 		dp_plot_clip(&p, h);
