@@ -159,11 +159,13 @@ static void plot(struct dp_h *h, const struct dp_report *r, const struct rounds 
 	struct dp_plot p;
 	int i;
 
-	dp_buf_printf(
-		h->b,
-		"<figure>\n<div class=\"legend\"><span class=\"key dot-key hollow c0\">predicted%s</span>%s</div>\n",
-		s->before ? " before it began" : "",
-		s->nreal ? "<span class=\"key dot-key c4\">happened</span>" : "");
+	dp_buf_printf(h->b, "<figure>\n<div class=\"legend\">");
+	if (s->npredicted)
+		dp_buf_printf(h->b, "<span class=\"key dot-key hollow c0\">predicted%s</span>",
+			      s->before ? " before it began" : "");
+	if (s->nreal)
+		dp_buf_printf(h->b, "<span class=\"key dot-key c4\">happened</span>");
+	dp_buf_printf(h->b, "</div>\n");
 	dp_plot_open(
 		&p, h, "plot", 2 * (PANEL + 50) + 52,
 		"Rounds of pre-copy: how long each takes and how much is dirtied by its end. The table below has its numbers.");

@@ -6,10 +6,11 @@
 
 #include "html_int.h"
 
-#define STRIDE (sizeof(struct dp_run_column) / sizeof(double))
-#define PANEL  104 /* pixels of a panel's frame */
-#define ABOVE  44  /* pixels over it, for its title */
-#define PANELS 4
+#define STRIDE	   (sizeof(struct dp_run_column) / sizeof(double))
+#define PANEL	   104 /* pixels of a panel's frame */
+#define ABOVE	   44  /* pixels over it, for its title */
+#define PANELS	   4
+#define MANY_SYNCS 24
 
 enum panel_kind { P_FRESH, P_RATE, P_WIRE, P_LEFT };
 
@@ -130,21 +131,36 @@ static const char *event_label(const struct dp_run_event *e)
 	return name[e->kind];
 }
 
+/* The migration's syncs: lines, or where those would hide the rest, ticks. */
+static void syncs(struct dp_plot *p, const struct dp_migration *m)
+{
+	struct dp_plot tick = *p;
+	uint32_t i;
+
+	if (m->nsyncs > MANY_SYNCS)
+		tick.y.p0 = p->y.p1 + 7;
+	for (i = 0; m->outcome != DP_MIG_NONE && i < m->nsyncs; i++)
+		dp_plot_vline(&tick, "sync", m->syncs[i].t);
+}
+
 /* Lines through all panels; a name where there is room for it. */
 static void events(struct dp_plot *p, const struct dp_run *run)
 {
-	const struct dp_migration *m = &run->report.mig;
+	const struct dp_run_event *order[DP_RUN_EVENTS] = { NULL };
 	double last = -1e9;
-	uint32_t i;
+	uint32_t i, k;
 
-	for (i = 0; m->outcome != DP_MIG_NONE && i < m->nsyncs; i++)
-		dp_plot_vline(p, "sync", m->syncs[i].t);
 	for (i = 0; i < run->nevents; i++) {
-		const char *name = event_label(&run->event[i]);
-		double x = dp_axis_at(&p->x, run->event[i].t), width = 6.2 * (double)strlen(name);
+		for (k = i; k && order[k - 1]->t > run->event[i].t; k--)
+			order[k] = order[k - 1];
+		order[k] = &run->event[i];
+	}
+	for (i = 0; i < run->nevents; i++) {
+		const char *name = event_label(order[i]);
+		double x = dp_axis_at(&p->x, order[i]->t), width = 6.2 * (double)strlen(name);
 		bool left = x + width + 8 > p->x.p1;
 
-		dp_plot_vline(p, "event", run->event[i].t);
+		dp_plot_vline(p, "event", order[i]->t);
 		if ((left ? x - width : x) < last + 8)
 			continue;
 		dp_plot_text(p, left ? "note end" : "note", left ? x - 4 : x + 4, p->y.p1 - 3, "%s", name);
@@ -247,15 +263,16 @@ void dp_h_time(struct dp_h *h)
 	p.x = (struct dp_axis){ .unit = DP_U_TIME, .p0 = 84, .p1 = p.w - 28 };
 	p.x.lo = run->column[0].t0;
 	p.x.hi = fmax(p.x.lo + 1e-3, run->column[run->ncolumns - 1].t1);
+	p.y.p0 = 20 + n * (PANEL + ABOVE) - 16;
+	p.y.p1 = 14;
+	syncs(&p, &run->report.mig);
+	events(&p, run);
 	for (i = 0; i < n; i++) {
 		double top = 20 + i * (PANEL + ABOVE) + ABOVE - 16;
 
 		q[i].y = (struct dp_axis){ .unit = q[i].unit, .p0 = top + PANEL, .p1 = top };
-		dp_axis_upto(&q[i].y,
-			     fmax(q[i].most,
-				  q[i].unit == DP_U_BITS_S
-					  ? 125
-					  : 4096)); /* an idle guest's axis, too, has units that people use */
+		/* an idle guest's axis, too, has units that people use */
+		dp_axis_upto(&q[i].y, fmax(q[i].most, q[i].unit == DP_U_BITS_S ? 125 : 4096));
 		p.y = q[i].y;
 		dp_plot_frame(&p, q[i].title, i + 1 == n ? "time since dirtyprof attached" : NULL);
 		dp_plot_clip(&p, h);
@@ -266,7 +283,6 @@ void dp_h_time(struct dp_h *h)
 		dp_plot_clip_end(&p);
 	}
 	p.y.p1 = 14;
-	events(&p, run);
 	hits(&p, run, q, n);
 	dp_plot_close(&p);
 	dp_buf_printf(
@@ -277,7 +293,7 @@ void dp_h_time(struct dp_h *h)
 			? "; what a fetch of the log brought is spread over the time since the one before"
 			: "");
 	if (run->report.mig.outcome != DP_MIG_NONE)
-		dp_buf_printf(h->b, "Thin lines are the migration’s syncs of the dirty log.");
+		dp_buf_printf(h->b, "Thin lines or ticks are the migration’s syncs of the dirty log.");
 	dp_buf_printf(h->b, "</figcaption></figure>\n");
 	table(h->b, run);
 }

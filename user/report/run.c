@@ -160,13 +160,18 @@ static void take_events(struct dp_run *run, const struct dp_report *r)
 	run->outcome = r->mig.outcome;
 }
 
+/* A VM changes also when it begins to log: what matters is whether its parts are others. */
 static void take_ranges(struct dp_run *run, const struct dp_vm *vm)
 {
+	struct dp_heat_range now[DP_HEAT_BINS];
+
 	if (run->ncolumns && vm->generation == run->generation)
 		return;
-	run->moved |= run->ncolumns > 0;
+	memset(now, 0, sizeof(now));
+	dp_heat_ranges(vm, now);
+	run->moved |= run->ncolumns > 0 && memcmp(now, run->range, sizeof(now)) != 0;
 	run->generation = vm->generation;
-	dp_heat_ranges(vm, run->range);
+	memcpy(run->range, now, sizeof(now));
 }
 
 void dp_run_add(struct dp_run *run, const struct dp_snapshot *s, const struct dp_report *line)
