@@ -131,10 +131,14 @@ uint32_t dp_axis_ticks(const struct dp_axis *a, struct dp_tick *t)
 
 void dp_axis_upto(struct dp_axis *a, double most)
 {
-	double step;
+	int pass;
 
 	a->lo = 0;
 	a->hi = most > 0 && isfinite(most) ? most : 1;
-	step = linear_step(a, prefix_of(a->unit, a->hi));
-	a->hi = step * ceil(a->hi / step - 1e-9);
+	/* a longer axis can have longer steps */
+	for (pass = 0; pass < 2; pass++) {
+		double step = linear_step(a, prefix_of(a->unit, a->hi));
+
+		a->hi = step * ceil(a->hi / step - 1e-9);
+	}
 }

@@ -242,6 +242,21 @@ static void table(struct dp_buf *b, const struct dp_run *run)
 	dp_buf_printf(b, "</tbody></table></div></details>\n");
 }
 
+/* Runs side by side have one scale. */
+static void same_scale(struct dp_h *h, struct panel *q, uint32_t n)
+{
+	struct panel other[PANELS + 1];
+	uint32_t i, k, m, no;
+
+	for (k = 0; k < h->n; k++) {
+		no = choose(h->run[k], other);
+		for (i = 0; i < n; i++)
+			for (m = 0; m < no; m++)
+				if (other[m].kind == q[i].kind)
+					q[i].most = fmax(q[i].most, other[m].most);
+	}
+}
+
 void dp_h_time(struct dp_h *h)
 {
 	const struct dp_run *run = h->r;
@@ -256,6 +271,7 @@ void dp_h_time(struct dp_h *h)
 					    : "There was no interval.");
 		return;
 	}
+	same_scale(h, q, n);
 	dp_buf_printf(h->b, "<figure>\n");
 	dp_plot_open(
 		&p, h, "plot", n * (PANEL + ABOVE) + 58,
