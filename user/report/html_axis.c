@@ -111,7 +111,7 @@ static uint32_t linear_ticks(const struct dp_axis *a, struct dp_tick *t)
 {
 	/* seconds until there are minutes of them, so that one axis has one unit */
 	const struct prefix *p = prefix_of(a->unit, a->unit == DP_U_TIME ? a->hi / 3 : a->hi);
-	double step = linear_step(a, p), v;
+	double step = a->step > 0 ? a->step : linear_step(a, p), v;
 	uint32_t n = 0;
 
 	for (v = ceil(a->lo / step - 1e-9) * step; v <= a->hi + 1e-9 * step && n < DP_TICKS; v += step) {
@@ -131,14 +131,8 @@ uint32_t dp_axis_ticks(const struct dp_axis *a, struct dp_tick *t)
 
 void dp_axis_upto(struct dp_axis *a, double most)
 {
-	int pass;
-
 	a->lo = 0;
 	a->hi = most > 0 && isfinite(most) ? most : 1;
-	/* a longer axis can have longer steps */
-	for (pass = 0; pass < 2; pass++) {
-		double step = linear_step(a, prefix_of(a->unit, a->hi));
-
-		a->hi = step * ceil(a->hi / step - 1e-9);
-	}
+	a->step = linear_step(a, prefix_of(a->unit, a->hi));
+	a->hi = a->step * ceil(a->hi / a->step - 1e-9);
 }

@@ -39,8 +39,8 @@ static void axes(struct dp_plot *p, const struct curve_line *l, uint32_t n)
 			if (isfinite(l[i].r->u[l[i].size][k].mid))
 				most = fmax(most, l[i].r->u[l[i].size][k].mid);
 	}
-	p->x = (struct dp_axis){ DP_U_TIME, true, 1e-4, 100, 66, p->w - 54 };
-	p->y = (struct dp_axis){ DP_U_BYTES, true, 4096, exp2(ceil(log2(most * 1.6))), p->h - 46, 34 };
+	p->x = (struct dp_axis){ DP_U_TIME, true, 1e-4, 100, 66, p->w - 54, 0 };
+	p->y = (struct dp_axis){ DP_U_BYTES, true, 4096, exp2(ceil(log2(most * 1.6))), p->h - 46, 34, 0 };
 }
 
 /* Solid up to the longest lag seen, dashed where extrapolated. */

@@ -52,6 +52,7 @@ struct dp_axis {
 	bool log;
 	double lo, hi; /* hi > lo; log: lo > 0 */
 	double p0, p1; /* where they are, in pixels */
+	double step;   /* linear: from line to line; 0: what fits */
 };
 
 struct dp_tick {
