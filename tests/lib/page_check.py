@@ -206,6 +206,25 @@ def refusals():
     check("what cannot be is refused in one line, and nothing is written", problems)
 
 
+def damaged():
+    """A recorder that was killed, and a disk that errs."""
+    with open(path("web", ".trace"), "rb") as f:
+        whole = f.read()
+    for name, end, status in (("a trace that was cut", whole[:len(whole) // 2], 0),
+                              ("a trace that is damaged", whole[:len(whole) // 2] + bytes([whole[len(whole) // 2] ^ 1]) + whole[len(whole) // 2 + 1:], 1)):
+        with open(path("part", ".trace"), "wb") as f:
+            f.write(end)
+        if os.path.exists(path("part", ".html")):
+            os.unlink(path("part", ".html"))
+        r = subprocess.run([os.path.join(BUILD, "dirtyprof"), "report", "--html", path("part", ".html"), path("part", ".trace")],
+                           capture_output=True, text=True, timeout=60, check=False)
+        problems = [] if r.returncode == status and r.stderr.count("\n") == 1 and not r.stdout else [f"status {r.returncode}, {r.stderr!r}"]
+        if not problems:
+            to = P.Page(read(path("part", ".html"))).data["runs"][0]["series"]["to_s"]
+            problems = [] if 5 < to[-1] < 55 else [f"a page up to {to[-1]} s"]
+        check(f"{name} is shown as far as it goes", problems)
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     for kind in KINDS:
@@ -230,6 +249,7 @@ def main():
                 shots(b, kind)
         several(b)
         refusals()
+        damaged()
         if b:
             with open(path("broken", ".html"), "w", encoding="utf-8") as f:
                 f.write(read(path("web", ".html")).replace('"use strict";', '"use strict"; nothing.like.that();'))

@@ -123,22 +123,27 @@ static int write_page(const struct pages *p)
 	return err;
 }
 
-/* All files' sessions, into runs. */
-static int play_all(struct pages *p, bool lines)
+/*
+ * All files' sessions, into runs. A damaged file is shown as far as it goes, as elsewhere: then *damaged is the error to end
+ * with.
+ */
+static int play_all(struct pages *p, int *damaged)
 {
-	struct dp_play play = { .start = page_start,
-				.line = page_line,
-				.final = page_final,
-				.wants = page_wants,
-				.ctx = p,
-				.no_lines = !lines };
+	struct dp_play play = {
+		.start = page_start, .line = page_line, .final = page_final, .wants = page_wants, .ctx = p
+	};
 	int err = 0, k;
 
+	*damaged = 0;
 	for (k = 0; !err && k < p->o->nfiles; k++) {
 		p->path = p->o->files[k];
 		p->sessions = 0;
 		p->next_line = 0;
 		err = dp_play(p->path, p->o, &play);
+		if (err == -EBADMSG && p->sessions && p->run[p->n - 1]->ended) {
+			*damaged = err;
+			err = 0;
+		}
 	}
 	return err;
 }
@@ -154,10 +159,10 @@ static void free_all(struct pages *p)
 int dp_replay_html(const struct dp_opts *o)
 {
 	struct pages p = { .o = o };
-	int err = play_all(&p, true) ?: write_page(&p);
+	int damaged, err = play_all(&p, &damaged) ?: write_page(&p);
 
 	free_all(&p);
-	return err;
+	return err ?: damaged;
 }
 
 int dp_replay_compare(const struct dp_opts *o)
@@ -165,7 +170,7 @@ int dp_replay_compare(const struct dp_opts *o)
 	struct dp_comparison *c = calloc(1, sizeof(*c));
 	struct pages p = { .o = o };
 	struct dp_buf b = { 0 };
-	int err = c ? play_all(&p, true) : -ENOMEM;
+	int damaged = 0, err = c ? play_all(&p, &damaged) : -ENOMEM;
 
 	if (!err && p.n != 2) {
 		dp_err("report: --compare takes two sessions, and these traces hold %u", p.n);
@@ -186,5 +191,5 @@ int dp_replay_compare(const struct dp_opts *o)
 	dp_buf_free(&b);
 	free_all(&p);
 	free(c);
-	return err;
+	return err ?: damaged;
 }
