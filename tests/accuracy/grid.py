@@ -19,7 +19,7 @@ RATES = (200, 500, 1000, 2000)  # Mb/s
 RAMS = (256, 512, 1024, 2048, 4096)  # MiB
 # Limits, as multiples of the downtime at which a curve's rounds stop shrinking: well below, near, and well above.
 EDGES = (0.5, 0.8, 1.0, 1.25, 2.0, 4.0)
-FULL, QUICK = 180, 12
+FULL, QUICK = 154, 12
 RING = 4096
 FASTEST = 100000  # pages/s: a guest under emulation keeps up with that
 LEAST_LIMITS = (30, 100, 300)  # ms, where the arithmetic has no edge
@@ -68,10 +68,10 @@ def edge(guest, bandwidth, ram):
 
 
 def _case(rng, number, kind, quick):
-    ram = 256 if quick else rng.choices(RAMS, weights=(5, 5, 4, 2, 1))[0]
+    ram = 256 if quick else rng.choices(RAMS, weights=(14, 6, 2.5, 0.8, 0.4))[0]
     # The largest guests over the slowest links take minutes and say nothing that smaller ones do not.
     rates = [r for r in RATES if ram / r <= 2.1 and (not quick or r >= 500)]
-    link = rng.choice(rates)
+    link = rng.choice(rates) if quick else rng.choices(rates, weights=[max(1, min(3, r // 250)) for r in rates])[0]
     capped = not quick and rng.random() < 0.15
     cap = int(link * MBIT * rng.uniform(0.3, 0.7)) if capped else 0
     bandwidth = cap or link * MBIT * PAYLOAD

@@ -16,8 +16,9 @@ from lab import Migration, Pair, migrate  # noqa: E402
 from live import Prof  # noqa: E402
 from methods import remaining_over_bandwidth, sampled  # noqa: E402
 from netlab import Lab, LabError, stop  # noqa: E402
+from qemu import step_aside  # noqa: E402
 
-LONGEST = 25  # s to measure before a migration
+LONGEST = 18  # s to measure before a migration
 SAMPLE_WINDOWS = (1, 3)  # s, whole seconds: all that QEMU before 8.2 takes
 NEW_QEMU = os.environ.get("DIRTYPROF_NEW_QEMU")  # another, newer QEMU to score with
 
@@ -183,13 +184,16 @@ def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None, keep=None, learned=
     with Lab() as lab:
         rounds, _ = bandwidths(case)
         # passes through all of memory before it counts as never; auto-converge needs a second a step
-        patience = 5 * case["ram"] * (1 << 20) / rounds + (30 if case["auto_converge"] else 10)
+        patience = 4 * case["ram"] * (1 << 20) / rounds + (30 if case["auto_converge"] else 8)
         how = Migration(rate=f"{case['link_mbit']}mbit", downtime_limit=case["limit_ms"], multifd=case["multifd"],
                         auto_converge=case["auto_converge"], timeout=patience)
         if case["max_bandwidth"]:
             how.max_bandwidth = case["max_bandwidth"]
+        pin = not os.environ.get("ACCURACY_NO_PIN")
+        if pin:
+            step_aside()
         pair = Pair(lab, case["guest"], case["ram"], how, ring=case["ring"], smp=case["smp"], qemu=qemu_of(case), image=image,
-                    pin=not os.environ.get("ACCURACY_NO_PIN"))
+                    pin=pin)
         before = Before(lab, case, long_enough(case, seconds), windows, learned, traces)
         result = migrate(pair, before)
         report = before.prof.finish(20)

@@ -27,6 +27,16 @@ def default_guest_image():
     return os.path.join(TOP, os.environ.get("BUILD", "build"), "tests", "dpguest.elf")
 
 
+CORES = sorted(os.sched_getaffinity(0))
+
+
+def step_aside():
+    """Keeps this process and all that it starts off the core that Qemu.pin gives a guest: a scheduler can leave them there, where
+    they would not run."""
+    if len(CORES) >= 2:
+        os.sched_setaffinity(0, CORES[1:])
+
+
 class Qmp:
     """One QMP connection. Events are kept in `events`."""
 
@@ -155,7 +165,7 @@ class Qemu:
         """Gives the vCPUs the first core, before anybody else, and this QEMU's other threads the others, as on a host that has
         cores enough: without it what a migration takes would be taken from the guest. Threads that QEMU starts later stay off
         the vCPUs' core."""
-        cores = sorted(os.sched_getaffinity(0))
+        cores = CORES
         if len(cores) < 2:
             return
         vcpus = {c["thread-id"] for c in self.qmp.execute("query-cpus-fast")}
