@@ -106,6 +106,31 @@ static void cap_told(void **state)
 	dp_session_free(s);
 }
 
+/* Under a cap bursts into sockets look faster than the path: what was given lies between them and goodput. */
+static void cap_and_given_path(void **state)
+{
+	struct fx f;
+	const struct dp_session_opts o = {
+		.bandwidth = 100e6, .max_bandwidth = 50e6, .got = { 0.9, 0.95, 1 }, .got_from = 3
+	};
+	struct dp_session *s = session(&f, o);
+	const struct dp_speeds *sp = &send(s, &f, 49e6, 2e9, 0.1, 136e6)->speeds;
+
+	assert_true(sp->capped);
+	close_to(sp->rounds.mid, 50e6);
+	close_to(sp->switchover.lo, 90e6);
+	close_to(sp->switchover.mid, 95e6);
+	assert_int_equal(sp->switchover_from, DP_SPEED_LEARNED);
+	dp_session_free(s);
+	/* but what arrives has come over the path, and faster than bursts it cannot be */
+	s = session(&f, o);
+	close_to(send(s, &f, 98e6, 2e9, 0.1, 136e6)->speeds.switchover.mid, 98e6);
+	dp_session_free(s);
+	s = session(&f, o);
+	close_to(send(s, &f, 49e6, 2e9, 0.1, 80e6)->speeds.switchover.mid, 80e6);
+	dp_session_free(s);
+}
+
 static void no_cap_without_steadiness(void **state)
 {
 	struct fx f;
@@ -887,6 +912,7 @@ int main(void)
 		cmocka_unit_test(goodput_and_capacity),
 		cmocka_unit_test(cap_from_cadence),
 		cmocka_unit_test(cap_told),
+		cmocka_unit_test(cap_and_given_path),
 		cmocka_unit_test(no_cap_without_steadiness),
 		cmocka_unit_test(zero_scan_is_no_bandwidth),
 		cmocka_unit_test(given_bandwidths),

@@ -144,8 +144,8 @@ cleanup:
 /* The numbers of a report are made; only of what was measured can others be made. */
 static bool json_has(const struct dp_opts *o)
 {
-	return !(o->switchover > 0) && !o->fixed_given && !(o->throttle > 0) && !(o->from > 0) &&
-	       !isfinite(o->to) && o->merge <= 1;
+	return !(o->switchover > 0) && !o->fixed_given && !(o->throttle > 0) && !o->learned &&
+	       !(o->from > 0) && !isfinite(o->to) && o->merge <= 1;
 }
 
 static int table_of_json(struct profile *p)

@@ -73,18 +73,7 @@ void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s)
 	s->limit = (double)p->o.limit_ns / 1e9;
 	/* 0 means "assumed" there: a given 0 is a nanosecond. */
 	s->fixed = p->o.fixed_given ? (double)(p->o.fixed_ns ? p->o.fixed_ns : 1) / 1e9 : 0;
-	if (p->learned.n) {
-		s->queue = p->learned.queue;
-		s->learned = p->o.fixed_given ? 0 : p->learned.n;
-		if (!p->o.fixed_given)
-			s->fixed = fmax(1e-9, p->learned.fixed.mid);
-		if (!p->o.fixed_given) {
-			s->fixed_lo = p->learned.fixed.lo;
-			s->fixed_hi = p->learned.fixed.hi;
-		}
-	}
-	s->got = p->learned.got;
-	s->got_from = p->learned.npath;
+	dp_learned_apply(&p->learned, p->o.fixed_given, s);
 	s->throttle = p->o.throttle;
 	s->interval = (double)p->o.interval_ns / 1e9;
 	s->hook = dp_watch_hook(p->watch);

@@ -196,6 +196,21 @@ int dp_learned_load(const char *path, const struct dp_learned_key *key, struct d
 	return 0;
 }
 
+void dp_learned_apply(const struct dp_learned *l, bool fixed_given, struct dp_session_opts *o)
+{
+	o->got = l->got;
+	o->got_from = l->npath;
+	if (!l->n)
+		return;
+	o->queue = l->queue;
+	o->learned = fixed_given ? 0 : l->n;
+	if (fixed_given)
+		return;
+	o->fixed = fmax(1e-9, l->fixed.mid);
+	o->fixed_lo = l->fixed.lo;
+	o->fixed_hi = l->fixed.hi;
+}
+
 static struct json_object *empty_file(void)
 {
 	struct json_object *o = json_object_new_object();

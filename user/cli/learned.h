@@ -7,6 +7,7 @@
 #include <stdint.h>
 
 #include "dirtyprof/report.h"
+#include "dirtyprof/session.h"
 
 #define DP_LEARNED_DIR	"/var/lib/dirtyprof"
 #define DP_LEARNED_FILE DP_LEARNED_DIR "/learned.json" /* taken by itself where its folder exists */
@@ -36,6 +37,9 @@ struct dp_learned {
  * nothing. 0, or negative errno (-EBADMSG: not such a file).
  */
 int dp_learned_load(const char *path, const struct dp_learned_key *key, struct dp_learned *out);
+
+/* What is known of it into a session's options; the fixed part only where nobody gave that. */
+void dp_learned_apply(const struct dp_learned *l, bool fixed_given, struct dp_session_opts *o);
 
 /* Adds what a finished migration showed; nothing where it showed nothing. 0 or negative errno; then the file is as it was. */
 int dp_learned_add(const char *path, const struct dp_report *r);

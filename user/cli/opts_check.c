@@ -105,7 +105,7 @@ int dp_opts_parse_record(struct dp_opts *o, int argc, char **argv)
 static bool asks_to_measure(const struct dp_opts *o)
 {
 	return o->pid || o->start || o->qmp || o->window_ns || o->source || o->no_peek || o->compare ||
-	       o->learned || o->no_learned || o->record || o->append;
+	       o->no_learned || o->record || o->append;
 }
 
 static int several(const struct dp_opts *o)

@@ -16,6 +16,7 @@ struct player {
 	struct dp_trace *trace;
 	uint64_t intervals; /* since the last line */
 	bool done;	    /* what --to asked for has been played */
+	struct dp_learned learned;
 };
 
 /* What the command line says, over what was recorded. */
@@ -36,6 +37,14 @@ static void options(const struct player *p, const struct dp_session_opts *record
 		out->switchover_bandwidth = o->switchover;
 	if (o->limit_ns)
 		out->limit = (double)o->limit_ns / 1e9;
+	if (o->learned) {
+		bool given = !recorded->learned && recorded->fixed > 0;
+
+		if (!given)
+			out->fixed = out->fixed_lo = out->fixed_hi = 0;
+		out->queue = 0;
+		dp_learned_apply(&p->learned, given, out);
+	}
 	if (o->fixed_given) {
 		out->fixed = (double)(o->fixed_ns ? o->fixed_ns : 1) / 1e9;
 		out->fixed_lo = out->fixed_hi = 0;
@@ -47,13 +56,36 @@ static void options(const struct player *p, const struct dp_session_opts *record
 		out->interval *= (double)o->merge;
 }
 
+/* What migrations before this one took, from another file than when it was recorded. */
+static int learn(struct player *p, const struct dp_trace_event *ev)
+{
+	struct dp_learned_key key = { .qemu_version = ev->vm->qemu_version,
+				      .multifd = ev->opts->multifd,
+				      .bandwidth =
+					      p->o->bandwidth > 0 ? p->o->bandwidth : ev->opts->bandwidth };
+	int err = p->o->learned ? dp_learned_load(p->o->learned, &key, &p->learned) : 0;
+
+	if (err)
+		dp_err("cannot learn from %s: %s", p->o->learned,
+		       err == -EBADMSG ? "it is not a file of dirtyprof's" : strerror(-err));
+	return err;
+}
+
 static int finish(struct player *p, bool whole)
 {
+	const struct dp_report *r;
 	int err;
 
 	if (!p->session)
 		return 0;
-	err = p->play->final(p->play->ctx, dp_session_final(p->session), whole);
+	r = dp_session_final(p->session);
+	err = p->play->final(p->play->ctx, r, whole);
+	if (!err && p->o->learned) {
+		err = dp_learned_add(p->o->learned, r);
+		if (err)
+			dp_err("cannot add what this migration took to %s: %s", p->o->learned,
+			       strerror(-err));
+	}
 	dp_session_free(p->session);
 	p->session = NULL;
 	return err;
@@ -62,7 +94,7 @@ static int finish(struct player *p, bool whole)
 static int start(struct player *p, const struct dp_trace_event *ev)
 {
 	struct dp_session_opts so;
-	int err = finish(p, false);
+	int err = finish(p, false) ?: learn(p, ev);
 
 	if (err)
 		return err;

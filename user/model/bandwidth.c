@@ -26,6 +26,7 @@
 #define CAP_RECENT    8
 #define CAP_UNLIMITED 1e15 /* QEMU's "no limit" values are far above */
 #define BURST_MIN_S   0.005
+#define BURST_MOST    2 /* more than a socket makes a path look faster than it is */
 
 void dp_bw_reset(struct dp_bw *bw)
 {
@@ -243,18 +244,43 @@ static struct dp_est given(const struct dp_session *s)
 				s->o.bandwidth * got->hi };
 }
 
+static double held(double v, double least, double most)
+{
+	return fmin(fmax(v, least), most);
+}
+
+/*
+ * The path as it shows while something else holds the sender back (zero pages, a cap): goodput is a lower bound then, and the rate
+ * of bursts an upper one, as a socket takes at once what it can hold. What was given counts where it lies between them, unless
+ * bursts are so much faster that it must be wrong.
+ */
+static struct dp_est path_seen(const struct dp_session *s, const struct dp_speeds *sp,
+			       enum dp_speed_from *from)
+{
+	double most = sp->capacity.bps.mid, least = fmin(sp->goodput.bps.mid, most);
+	struct dp_est e = sp->capacity.bps;
+
+	*from = DP_SPEED_CAPACITY;
+	if (!(s->o.bandwidth > 0) || most >= BURST_MOST * s->o.bandwidth)
+		return e;
+	e = given(s);
+	if (e.mid >= least && e.mid <= most)
+		*from = s->o.got.mid > 0 ? DP_SPEED_LEARNED : DP_SPEED_OPTION;
+	return (struct dp_est){ held(e.lo, least, most), held(e.mid, least, most), held(e.hi, least, most) };
+}
+
 /* What the path gives the rounds, where no cap is in the way. */
 static struct dp_est path_for_rounds(const struct dp_session *s, struct dp_speeds *out)
 {
 	bool measured = s->bw.measured && (s->mig.m.outcome == DP_MIG_RUNNING || !(s->o.bandwidth > 0));
-	struct dp_est steady = series_speed(&s->bw.steady, BW_STEADY_S).bps, path = out->capacity.bps;
+	struct dp_est steady = series_speed(&s->bw.steady, BW_STEADY_S).bps, path;
 
 	if (measured && !isnan(steady.mid)) {
 		out->rounds_from = DP_SPEED_GOODPUT;
 		return steady;
 	}
-	if (measured && !isnan(path.mid)) {
-		out->rounds_from = DP_SPEED_CAPACITY;
+	if (measured && !isnan(out->capacity.bps.mid)) {
+		path = path_seen(s, out, &out->rounds_from);
 		path.lo = fmin(path.lo, out->goodput.bps.mid);
 		return path;
 	}
@@ -287,15 +313,12 @@ static void choose(const struct dp_session *s, struct dp_speeds *out)
 	/* The path gives clearly more than the rounds take, whatever holds them back: at switchover nothing does. */
 	if (!out->capped && out->rounds_from == DP_SPEED_GOODPUT &&
 	    out->capacity.bps.mid > path.mid / CAP_NEAR) {
-		out->switchover = out->capacity.bps;
-		out->switchover_from = DP_SPEED_CAPACITY;
+		out->switchover = path_seen(s, out, &out->switchover_from);
 	}
 	if (!out->capped)
 		return;
-	if (!is_given(out->rounds_from) && !isnan(out->capacity.bps.mid)) {
-		out->switchover = out->capacity.bps;
-		out->switchover_from = DP_SPEED_CAPACITY;
-	}
+	if (!is_given(out->rounds_from) && !isnan(out->capacity.bps.mid))
+		out->switchover = path_seen(s, out, &out->switchover_from);
 	cap = out->cap.samples ? out->cap.bps : over_cap(s, out->cap.bps.mid);
 	out->rounds = isnan(path.mid) ? cap : est_min(path, cap);
 	out->rounds_from = out->cap.samples ? DP_SPEED_CAP : DP_SPEED_QMP;

@@ -196,15 +196,22 @@ static void see_queue(struct dp_session *s)
 		mt->m.queue_seen = fmax(q, isnan(mt->m.queue_seen) ? 0 : mt->m.queue_seen);
 }
 
-/* What the path gave of what somebody said that it gives. */
+#define WIRE_BUSY 0.85 /* where goodput is so near to the capacity, the wire was what everything waited for */
+
+/*
+ * What the path gave of what somebody said that it gives: what arrived, as what was given to sockets includes what they hold.
+ * Where the sender let the wire idle (zero pages) that is no measure of the path, and nothing is learnt.
+ */
 static void see_path(struct dp_session *s)
 {
 	const struct dp_speeds *sp = &s->r.speeds;
 
 	if (!s->mig.m.rounds || sp->capped || !sp->capacity.samples || !(s->o.bandwidth > 0))
 		return;
+	if (!(sp->goodput.bps.mid >= WIRE_BUSY * sp->capacity.bps.mid))
+		return;
 	s->mig.m.path_given = s->o.bandwidth;
-	s->mig.m.path_seen = sp->capacity.bps.mid;
+	s->mig.m.path_seen = sp->goodput.bps.mid;
 }
 
 static void finish(struct dp_session *s, const struct dp_snapshot *snap, enum dp_outcome outcome)

@@ -65,6 +65,9 @@ static void plan_ahead(const struct dp_session *s, struct dp_plan *p)
 	p->fixed = r->fixed;
 	p->multifd = s->o.multifd || s->mig.m.multifd;
 	p->queue = s->mig.m.queue_seen > 0 ? s->mig.m.queue_seen : r->queue;
+	/* In its first round a socket may not have held yet what it can. */
+	if (s->mig.m.outcome == DP_MIG_RUNNING && s->mig.m.rounds <= 1)
+		p->queue = fmax(p->queue, r->queue);
 	p->setup = r->setup;
 	p->exit_test = r->exit_test;
 	/* With the ring every page is re-armed as its entry is collected; where GET clears, at the sync. */
