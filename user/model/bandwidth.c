@@ -317,7 +317,7 @@ static void choose(const struct dp_session *s, struct dp_speeds *out)
 	}
 	if (!out->capped)
 		return;
-	if (!is_given(out->rounds_from) && !isnan(out->capacity.bps.mid))
+	if (s->bw.measured && !isnan(out->capacity.bps.mid))
 		out->switchover = path_seen(s, out, &out->switchover_from);
 	cap = out->cap.samples ? out->cap.bps : over_cap(s, out->cap.bps.mid);
 	out->rounds = isnan(path.mid) ? cap : est_min(path, cap);
