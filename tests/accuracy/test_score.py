@@ -61,6 +61,19 @@ def hits(tap):
         tap.ok(S.hit({"mid": said_s}, was) is good, f"a downtime of {was} s predicted as {said_s}: {good}")
 
 
+def edges(tap):
+    """A guest that rewrites 10000 pages without a rest needs 10000 x 4104 bytes over the bandwidth, whatever the rounds."""
+    for limit_ms, total, near in ((410, None, True), (455, None, False), (365, None, False), (373, None, True),
+                                  (500, None, False), (500, 5.0, True), (410, 5.0, False)):
+        r = row(kind="rewrite", verdict="converges" if total else "never", total=total)
+        r["case"].update(guest="rounds:10000,fill=100", ram=256, max_bandwidth=100000000, link_mbit=10000, limit_ms=limit_ms)
+        # a second is lost on the way: 82 MB/s instead of 100
+        r["truth"]["ram"] = {"transferred": 410000000}
+        tap.ok(S.near_edge(r) is near, f"{limit_ms} ms, {'82' if total else '100'} MB/s: {'near the edge' if near else 'away from it'}",
+               S.by_arithmetic(r))
+    tap.ok(S.by_arithmetic(row()) is None, "no guest, no arithmetic")
+
+
 def verdicts(tap):
     """Right, wrong, and near the edge."""
     cases = ((None, "never", "converges", True), (None, "converges", "never", True), (None, "never", "never", False),
@@ -113,7 +126,7 @@ def reports(tap):
 def main():
     """All."""
     tap = Tap()
-    for test in (percentiles, errors, hits, verdicts, others, grids, reports):
+    for test in (percentiles, errors, hits, edges, verdicts, others, grids, reports):
         test(tap)
     return tap.end()
 
