@@ -40,6 +40,18 @@ static double all_ram(const struct dp_session *s)
 	return isnan(z) ? pages * w : pages * ((1 - z) * w + z * DP_WIRE_ZERO);
 }
 
+static void begin_map(struct dp_session *s)
+{
+	double size[DP_HEAT_BINS], zeros[DP_HEAT_BINS];
+	uint32_t i;
+
+	for (i = 0; i < DP_HEAT_BINS; i++) {
+		size[i] = (double)s->r.heat_range[i].pages;
+		zeros[i] = isnan(s->r.zero_share) ? 0 : s->r.zero_at[i * DP_ZERO_BINS / DP_HEAT_BINS];
+	}
+	dp_map_begin(&s->mig.map, size, zeros);
+}
+
 void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap)
 {
 	const struct dp_report *r = &s->r;
@@ -69,8 +81,43 @@ void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap)
 		mt->m.before_nrounds = r->pred.nrounds < DP_REPORT_SYNCS ? r->pred.nrounds : DP_REPORT_SYNCS;
 		memcpy(mt->m.before_round, r->pred.round, mt->m.before_nrounds * sizeof(r->pred.round[0]));
 	}
+	begin_map(s);
 	dp_bw_reset(&s->bw);
 	memset(&s->phase, 0, sizeof(s->phase));
+}
+
+void dp_mig_found(struct dp_session *s, const struct dp_snapshot *snap)
+{
+	uint32_t i;
+
+	for (i = 0; i < DP_HEAT_BINS; i++)
+		s->mig.map.fresh[i] += (double)snap->heat[i];
+}
+
+/*
+ * What is pending after a sync by place, and (*left) what of it was before. False: that is not known.
+ */
+static bool by_place(struct dp_session *s, double sent, double since, double *left, double *pending)
+{
+	struct dp_mig_track *mt = &s->mig;
+	struct dp_mig_map *m = &mt->map;
+	double w = dp_mig_wire_page(s), set, found;
+
+	if (!m->known)
+		return false;
+	dp_map_sent(m, sent - mt->rem_sent, w);
+	*left = dp_map_bytes(m, w);
+	if (!mt->stopped) {
+		double held = dp_mig_left(s, *left, since);
+
+		if (fabs(held - *left) > 1e-6 * *left)
+			dp_map_scale(m, held, w);
+		*left = dp_map_bytes(m, w);
+	}
+	dp_map_again(m, &set, &found);
+	dp_map_sync(m, dp_mig_again(s, set, found, since));
+	*pending = dp_map_bytes(m, w);
+	return true;
 }
 
 /*
@@ -144,17 +191,22 @@ void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const str
 	if (sync->initial || (!mt->syncs && sent < SETUP_BYTES)) {
 		mt->syncs += !sync->initial;
 		rec->remaining = left;
+		/* all is pending, found or not */
+		memset(mt->map.fresh, 0, sizeof(mt->map.fresh));
 		return;
 	}
 	mt->syncs++;
 	mt->stopped = dp_mig_stops(mt, since, rec->sent) || (s->stopped_ns && s->stopped_ns <= sync->t_ns);
-	if (!mt->stopped)
-		left = dp_mig_left(s, left, since);
-	/* in the first round all was to be sent, written or not */
-	again = mt->m.rounds ? dp_mig_again(s, mt->round_bytes / w, fresh, since)
-			     : fresh * w / mt->round_bytes;
+	if (!by_place(s, sent, since, &left, &mt->rem)) {
+		if (!mt->stopped)
+			left = dp_mig_left(s, left, since);
+		/* in the first round all was to be sent, written or not */
+		again = mt->m.rounds ? dp_mig_again(s, mt->round_bytes / w, fresh, since)
+				     : fresh * w / mt->round_bytes;
+		mt->rem = left * (1 - fmin(1, again)) + fresh * w;
+	}
 	rec->round = ++mt->m.rounds;
-	mt->rem = fmin(left * (1 - fmin(1, again)) + fresh * w, (double)s->ram_pages * w);
+	mt->rem = fmin(mt->rem, (double)s->ram_pages * w);
 	mt->round_bytes = mt->rem;
 	mt->rem_sent = sent;
 	rec->remaining = mt->m.remaining = mt->rem;
@@ -288,11 +340,15 @@ void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap)
 		m->elapsed = fmax(0, (double)snap->t1_ns * NS - m->start);
 		if (snap->qmp_known && snap->qmp_active) {
 			mt->rem = (double)snap->qmp_remaining;
+			dp_map_sent(&mt->map, mt->sent - mt->rem_sent, dp_mig_wire_page(s));
+			dp_map_scale(&mt->map, mt->rem, dp_mig_wire_page(s));
 			mt->rem_sent = mt->sent;
 			m->remaining_qmp = m->remaining_known = true;
 		} else {
-			if (!m->rounds) /* where the zero pages are may be known only now */
+			if (!m->rounds) { /* where the zero pages are may be known only now */
 				mt->rem = all_ram(s);
+				begin_map(s);
+			}
 			m->remaining_qmp = false;
 			m->remaining_known |= !isnan(s->r.zero_share) || m->rounds > 1;
 		}

@@ -316,8 +316,10 @@ int dp_session_add(struct dp_session *s, const struct dp_snapshot *snap)
 	if (err)
 		return err;
 	/* counts of an interval in which RAM was laid out anew would be of two divisions */
-	if (memcmp(s->r.heat_range, s->hot.range, sizeof(s->r.heat_range)))
+	if (memcmp(s->r.heat_range, s->hot.range, sizeof(s->r.heat_range))) {
 		memset(s->r.heat, 0, sizeof(s->r.heat));
+		s->mig.map.known = false;
+	}
 	memcpy(s->r.heat_range, s->hot.range, sizeof(s->r.heat_range));
 	s->fitted = false;
 	if (!s->added)
@@ -327,6 +329,8 @@ int dp_session_add(struct dp_session *s, const struct dp_snapshot *snap)
 	s->t1 = (double)snap->t1_ns * NS;
 	s->stopped_ns = snap->vcpu_stopped_ns;
 	add_counts(s, snap);
+	if (s->mig.m.outcome == DP_MIG_RUNNING)
+		dp_mig_found(s, snap);
 	if (s->mig.m.outcome == DP_MIG_RUNNING)
 		dp_bw_add(&s->bw, snap, s->mig.m.rounds > 0);
 	if (!snap->nsyncs && snap->logged_ns && s->mig.m.outcome != DP_MIG_RUNNING &&

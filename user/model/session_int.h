@@ -5,6 +5,7 @@
 
 #include <math.h>
 
+#include "mig_map.h"
 #include "dirtyprof/session.h"
 #include "model/hot.h"
 
@@ -55,6 +56,7 @@ struct dp_mig_track {
 	struct dp_mig_sent sending; /* the latest that were */
 	double unacked;		    /* given to sockets before it began and not acknowledged then, bytes */
 	uint32_t syncs;		    /* seen of this migration */
+	struct dp_mig_map map;
 };
 
 struct dp_phase {
@@ -113,6 +115,8 @@ void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap);
 void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const struct dp_sync *sync,
 		 struct dp_sync_report *rec);
 /* One that QEMU did between its syncs. */
+void dp_mig_found(struct dp_session *s,
+		  const struct dp_snapshot *snap); /* pages by place, before its syncs */
 void dp_mig_reaped(struct dp_session *s, const struct dp_sync *sync);
 void dp_mig_keep(struct dp_mig_track *mt, const struct dp_sync_report *rec);
 void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap);

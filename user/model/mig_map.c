@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "mig_map.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "dirtyprof/predict.h"
+
+void dp_map_begin(struct dp_mig_map *m, const double size[DP_HEAT_BINS], const double zeros[DP_HEAT_BINS])
+{
+	double all = 0;
+	unsigned int i;
+
+	memset(m, 0, sizeof(*m));
+	for (i = 0; i < DP_HEAT_BINS; i++) {
+		m->size[i] = m->pending[i] = size[i];
+		m->zeros[i] = zeros[i];
+		m->first[i] = true;
+		all += size[i];
+	}
+	m->known = all > 0;
+}
+
+/* Wire bytes of a page of this part. */
+static double cost(const struct dp_mig_map *m, unsigned int i, double page)
+{
+	return m->first[i] ? (1 - m->zeros[i]) * page + m->zeros[i] * DP_WIRE_ZERO : page;
+}
+
+double dp_map_bytes(const struct dp_mig_map *m, double page)
+{
+	double sum = m->behind * page;
+	unsigned int i;
+
+	for (i = 0; i < DP_HEAT_BINS; i++)
+		sum += m->pending[i] * cost(m, i, page);
+	return sum;
+}
+
+static void leave(struct dp_mig_map *m)
+{
+	m->first[m->at] = false;
+	m->pending[m->at] = m->behind;
+	m->behind = m->done = 0;
+	m->at = (m->at + 1) % DP_HEAT_BINS;
+}
+
+void dp_map_sent(struct dp_mig_map *m, double bytes, double page)
+{
+	unsigned int hops;
+
+	for (hops = 0; hops <= DP_HEAT_BINS && bytes > 0; hops++) {
+		double ahead = m->pending[m->at] * cost(m, m->at, page);
+
+		if (bytes < ahead) {
+			double part = bytes / ahead;
+
+			m->pending[m->at] *= 1 - part;
+			m->done += (1 - m->done) * part;
+			return;
+		}
+		bytes -= ahead;
+		leave(m);
+	}
+}
+
+void dp_map_scale(struct dp_mig_map *m, double bytes, double page)
+{
+	double now = dp_map_bytes(m, page), by = now > 0 ? fmax(0, bytes) / now : 0;
+	unsigned int i;
+
+	for (i = 0; now > 0 && i < DP_HEAT_BINS; i++)
+		m->pending[i] = fmin(m->pending[i] * by, m->size[i] * (i == m->at ? 1 - m->done : 1));
+	m->behind = fmin(m->behind * by, m->size[m->at] * m->done);
+}
+
+/* In `pages` of which some are pending already, so many were found: those that are now. */
+static double together(double pending, double found, double pages, double again, bool first)
+{
+	/* what has never been sent is pending whether it is found or not */
+	double both = first && pages > 0 ? found * fmin(1, pending / pages) : fmin(pending * again, found);
+
+	return fmin(pages, pending + found - both);
+}
+
+void dp_map_sync(struct dp_mig_map *m, double again)
+{
+	unsigned int i;
+
+	for (i = 0; i < DP_HEAT_BINS; i++) {
+		double passed = i == m->at ? m->done : 0, ahead = m->size[i] * (1 - passed);
+
+		m->pending[i] =
+			together(m->pending[i], m->fresh[i] * (1 - passed), ahead, again, m->first[i]);
+		if (i == m->at)
+			m->behind =
+				together(m->behind, m->fresh[i] * passed, m->size[i] * passed, again, false);
+		m->fresh[i] = 0;
+	}
+}
+
+void dp_map_again(const struct dp_mig_map *m, double *pending, double *found)
+{
+	unsigned int i;
+
+	*pending = m->behind;
+	*found = m->fresh[m->at] * (m->first[m->at] ? m->done : 0);
+	for (i = 0; i < DP_HEAT_BINS; i++) {
+		if (m->first[i])
+			continue;
+		*pending += m->pending[i];
+		*found += m->fresh[i];
+	}
+}
