@@ -56,12 +56,15 @@ struct dp_plan {
 	/* where they are: the share of zero pages in each equal part of memory, in the order in which it is sent, 0 to 1;
 	 * scaled to zero_pages; all 0: evenly spread */
 	double zero_at[DP_ZERO_BINS];
+	/* where the guest writes: weights, 0 to 1, of equal parts of memory in the same order; all 0: everywhere alike */
+	double heat_at[DP_ZERO_BINS];
 	double wire_page;     /* w: bytes on the wire for a normal page, e.g. 4096 + DP_WIRE_HEADER */
 	double zero_scan_bps; /* bytes/s at which the migration thread finds zero pages; 0 = free of cost */
 	double limit;	      /* L: downtime limit */
 	double fixed;	      /* F: fixed part of the downtime */
-	double setup;	      /* time before the first round */
-	bool multifd;	      /* pages go through several sockets */
+	double fixed_lo, fixed_hi; /* its 10-90 % range, from past migrations; fixed_hi 0: not known */
+	double setup;		   /* time before the first round */
+	bool multifd;		   /* pages go through several sockets */
 	double queue; /* Q: bytes that the migration's sockets hold when the wire is the limit; 0 unknown */
 	enum dp_exit_test exit_test;
 	double clear_pages; /* pages a CLEAR re-arms at a time, just before they are sent (2^18, with

@@ -142,12 +142,10 @@ void dp_bw_add(struct dp_bw *bw, const struct dp_snapshot *snap, bool steady)
  * What was measured, for the time to come: by a few samples it is known no better than by what somebody says (DP_NOMINAL), and by
  * very few less. Student's t (90 %, as many degrees of freedom as samples) over its value for many.
  */
-static struct dp_est to_come(const struct dp_speed *sp)
+static struct dp_est to_come(struct dp_est e, uint32_t n)
 {
 	static const double t[] = { 2.40, 1.47, 1.28, 1.20, 1.15, 1.12, 1.10, 1.09 };
-	struct dp_est e = sp->bps;
-	uint32_t n = sp->samples < 8 ? sp->samples : 8;
-	double half = n ? DP_NOMINAL * t[n - 1] * e.mid : 0;
+	double half = n ? DP_NOMINAL * t[n < 8 ? n - 1 : 7] * e.mid : 0;
 
 	e.lo = fmin(e.lo, e.mid - half);
 	e.hi = fmax(e.hi, e.mid + half);
@@ -282,7 +280,8 @@ static struct dp_est path_seen(const struct dp_session *s, const struct dp_speed
 	e = given(s);
 	if (e.mid >= least && e.mid <= most)
 		*from = s->o.got.mid > 0 ? DP_SPEED_LEARNED : DP_SPEED_OPTION;
-	return (struct dp_est){ held(e.lo, least, most), held(e.mid, least, most), held(e.hi, least, most) };
+	e = (struct dp_est){ held(e.lo, least, most), held(e.mid, least, most), held(e.hi, least, most) };
+	return to_come(e, sp->capacity.samples);
 }
 
 /* What the path gives the rounds, where no cap is in the way. */
@@ -294,7 +293,7 @@ static struct dp_est path_for_rounds(const struct dp_session *s, struct dp_speed
 
 	if (measured && !isnan(steady.bps.mid)) {
 		out->rounds_from = DP_SPEED_GOODPUT;
-		return to_come(&steady);
+		return to_come(steady.bps, steady.samples);
 	}
 	if (measured && !isnan(out->capacity.bps.mid)) {
 		path = path_seen(s, out, &out->rounds_from);

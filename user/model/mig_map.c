@@ -6,7 +6,7 @@
 
 #include "dirtyprof/predict.h"
 
-void dp_map_begin(struct dp_mig_map *m, const double size[DP_HEAT_BINS], const double zeros[DP_HEAT_BINS])
+void dp_map_begin(struct dp_mig_map *m, const double size[DP_HEAT_BINS])
 {
 	double all = 0;
 	unsigned int i;
@@ -14,7 +14,6 @@ void dp_map_begin(struct dp_mig_map *m, const double size[DP_HEAT_BINS], const d
 	memset(m, 0, sizeof(*m));
 	for (i = 0; i < DP_HEAT_BINS; i++) {
 		m->size[i] = m->pending[i] = size[i];
-		m->zeros[i] = zeros[i];
 		m->first[i] = true;
 		all += size[i];
 	}
@@ -83,6 +82,47 @@ static double together(double pending, double found, double pages, double again,
 	return fmin(pages, pending + found - both);
 }
 
+void dp_map_counts(const struct dp_mig_map *m, double *found, double *fresh)
+{
+	unsigned int i;
+
+	*found = *fresh = 0;
+	for (i = 0; i < DP_HEAT_BINS; i++) {
+		*found += m->found[i];
+		*fresh += m->fresh[i];
+	}
+}
+
+void dp_map_read(struct dp_mig_map *m, double again)
+{
+	unsigned int i;
+
+	for (i = 0; i < DP_HEAT_BINS; i++) {
+		m->found[i] = together(m->found[i], m->fresh[i], m->size[i], again, false);
+		m->fresh[i] = 0;
+	}
+}
+
+void dp_map_forget(struct dp_mig_map *m)
+{
+	memset(m->fresh, 0, sizeof(m->fresh));
+	memset(m->found, 0, sizeof(m->found));
+}
+
+void dp_map_again(const struct dp_mig_map *m, double *pending, double *found)
+{
+	unsigned int i;
+
+	*pending = m->behind;
+	*found = m->first[m->at] ? m->found[m->at] * m->done : 0;
+	for (i = 0; i < DP_HEAT_BINS; i++) {
+		if (m->first[i])
+			continue;
+		*pending += m->pending[i];
+		*found += m->found[i];
+	}
+}
+
 void dp_map_sync(struct dp_mig_map *m, double again)
 {
 	unsigned int i;
@@ -91,24 +131,10 @@ void dp_map_sync(struct dp_mig_map *m, double again)
 		double passed = i == m->at ? m->done : 0, ahead = m->size[i] * (1 - passed);
 
 		m->pending[i] =
-			together(m->pending[i], m->fresh[i] * (1 - passed), ahead, again, m->first[i]);
+			together(m->pending[i], m->found[i] * (1 - passed), ahead, again, m->first[i]);
 		if (i == m->at)
 			m->behind =
-				together(m->behind, m->fresh[i] * passed, m->size[i] * passed, again, false);
-		m->fresh[i] = 0;
+				together(m->behind, m->found[i] * passed, m->size[i] * passed, again, false);
 	}
-}
-
-void dp_map_again(const struct dp_mig_map *m, double *pending, double *found)
-{
-	unsigned int i;
-
-	*pending = m->behind;
-	*found = m->fresh[m->at] * (m->first[m->at] ? m->done : 0);
-	for (i = 0; i < DP_HEAT_BINS; i++) {
-		if (m->first[i])
-			continue;
-		*pending += m->pending[i];
-		*found += m->fresh[i];
-	}
+	dp_map_forget(m);
 }

@@ -18,14 +18,15 @@ struct dp_mig_map {
 	double pending[DP_HEAT_BINS]; /* of them; in the part where QEMU is, those before it */
 	double behind;		      /* and those that it has passed in this part */
 	bool first[DP_HEAT_BINS];     /* never sent yet */
-	double zeros[DP_HEAT_BINS];   /* share of zero pages in what was never sent */
-	double fresh[DP_HEAT_BINS];   /* found since the last sync */
+	double zeros[DP_HEAT_BINS];   /* share of zero pages in what was never sent; the caller's to set */
+	double fresh[DP_HEAT_BINS];   /* found since rings were last read, or the last sync, */
+	double found[DP_HEAT_BINS];   /* and from that until then, each page once */
 	unsigned int at;	      /* the part where QEMU is, */
 	double done;		      /* and the share of it that it has passed */
 };
 
-/* All is pending. size, zeros: by part. */
-void dp_map_begin(struct dp_mig_map *m, const double size[DP_HEAT_BINS], const double zeros[DP_HEAT_BINS]);
+/* All is pending, and no page is zero until zeros say so. size: of each part. */
+void dp_map_begin(struct dp_mig_map *m, const double size[DP_HEAT_BINS]);
 
 /* Wire bytes that are pending; page: of a page that is not zero. */
 double dp_map_bytes(const struct dp_mig_map *m, double page);
@@ -36,13 +37,22 @@ void dp_map_sent(struct dp_mig_map *m, double bytes, double page);
 /* Brings what is pending to so many wire bytes, every part alike. */
 void dp_map_scale(struct dp_mig_map *m, double bytes, double page);
 
+/* What was found so far and is not pending yet: pages, and of these found since rings were last read. */
+void dp_map_counts(const struct dp_mig_map *m, double *found, double *fresh);
+
+/* Rings were read: all pages can be found again. again: the share of those found before that were found once more. */
+void dp_map_read(struct dp_mig_map *m, double again);
+
+/* All that was found is forgotten. */
+void dp_map_forget(struct dp_mig_map *m);
+
+/* Pages pending that were sent before, and pages found in such parts, after dp_map_read. */
+void dp_map_again(const struct dp_mig_map *m, double *pending, double *found);
+
 /*
- * A sync: what was found since the last one is pending now. Of what was found in parts that have been sent before, the share
- * `again` of what is pending there was found again.
+ * A sync, after dp_map_read: what was found since the last one is pending now. In parts that were sent before, the share `again`
+ * of what is pending was found again.
  */
 void dp_map_sync(struct dp_mig_map *m, double again);
-
-/* Pages pending that were sent before, and pages found in such parts. */
-void dp_map_again(const struct dp_mig_map *m, double *pending, double *found);
 
 #endif

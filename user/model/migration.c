@@ -40,16 +40,24 @@ static double all_ram(const struct dp_session *s)
 	return isnan(z) ? pages * w : pages * ((1 - z) * w + z * DP_WIRE_ZERO);
 }
 
-static void begin_map(struct dp_session *s)
+static void map_zeros(struct dp_session *s)
 {
-	double size[DP_HEAT_BINS], zeros[DP_HEAT_BINS];
 	uint32_t i;
 
-	for (i = 0; i < DP_HEAT_BINS; i++) {
+	for (i = 0; i < DP_HEAT_BINS; i++)
+		s->mig.map.zeros[i] =
+			isnan(s->r.zero_share) ? 0 : s->r.zero_at[i * DP_ZERO_BINS / DP_HEAT_BINS];
+}
+
+static void begin_map(struct dp_session *s)
+{
+	double size[DP_HEAT_BINS];
+	uint32_t i;
+
+	for (i = 0; i < DP_HEAT_BINS; i++)
 		size[i] = (double)s->r.heat_range[i].pages;
-		zeros[i] = isnan(s->r.zero_share) ? 0 : s->r.zero_at[i * DP_ZERO_BINS / DP_HEAT_BINS];
-	}
-	dp_map_begin(&s->mig.map, size, zeros);
+	dp_map_begin(&s->mig.map, size);
+	map_zeros(s);
 }
 
 void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap)
@@ -94,10 +102,20 @@ void dp_mig_found(struct dp_session *s, const struct dp_snapshot *snap)
 		s->mig.map.fresh[i] += (double)snap->heat[i];
 }
 
+/* Rings are read, between syncs or at one. */
+static void read_map(struct dp_session *s, const struct dp_sync *sync)
+{
+	double found, fresh;
+
+	dp_map_counts(&s->mig.map, &found, &fresh);
+	dp_map_read(&s->mig.map, dp_mig_again(s, found, fresh, (double)sync->since_ns * NS));
+}
+
 /*
  * What is pending after a sync by place, and (*left) what of it was before. False: that is not known.
  */
-static bool by_place(struct dp_session *s, double sent, double since, double *left, double *pending)
+static bool by_place(struct dp_session *s, const struct dp_sync *sync, double sent, double since,
+		     double *left, double *pending)
 {
 	struct dp_mig_track *mt = &s->mig;
 	struct dp_mig_map *m = &mt->map;
@@ -114,6 +132,7 @@ static bool by_place(struct dp_session *s, double sent, double since, double *le
 			dp_map_scale(m, held, w);
 		*left = dp_map_bytes(m, w);
 	}
+	read_map(s, sync);
 	dp_map_again(m, &set, &found);
 	dp_map_sync(m, dp_mig_again(s, set, found, since));
 	*pending = dp_map_bytes(m, w);
@@ -172,8 +191,10 @@ static double with_reaped(const struct dp_session *s, const struct dp_sync *sync
 
 void dp_mig_reaped(struct dp_session *s, const struct dp_sync *sync)
 {
-	if (!sync->initial)
-		s->mig.reaped = with_reaped(s, sync);
+	if (sync->initial)
+		return;
+	s->mig.reaped = with_reaped(s, sync);
+	read_map(s, sync);
 }
 
 void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const struct dp_sync *sync,
@@ -192,12 +213,12 @@ void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const str
 		mt->syncs += !sync->initial;
 		rec->remaining = left;
 		/* all is pending, found or not */
-		memset(mt->map.fresh, 0, sizeof(mt->map.fresh));
+		dp_map_forget(&mt->map);
 		return;
 	}
 	mt->syncs++;
 	mt->stopped = dp_mig_stops(mt, since, rec->sent) || (s->stopped_ns && s->stopped_ns <= sync->t_ns);
-	if (!by_place(s, sent, since, &left, &mt->rem)) {
+	if (!by_place(s, sync, sent, since, &left, &mt->rem)) {
 		if (!mt->stopped)
 			left = dp_mig_left(s, left, since);
 		/* in the first round all was to be sent, written or not */
@@ -347,7 +368,7 @@ void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap)
 		} else {
 			if (!m->rounds) { /* where the zero pages are may be known only now */
 				mt->rem = all_ram(s);
-				begin_map(s);
+				map_zeros(s);
 			}
 			m->remaining_qmp = false;
 			m->remaining_known |= !isnan(s->r.zero_share) || m->rounds > 1;

@@ -87,26 +87,87 @@ static void group_regions(struct dp_env *env, const double *pages, uint32_t regi
 	}
 }
 
-static void share_out(struct dp_env *env, const struct dp_curve *c, uint32_t regions)
+/* The heat of memory from page `from` to `to`, of n. */
+static double heat_of(const struct dp_plan *plan, double from, double to, double n)
 {
-	uint32_t s, r, i;
+	double bin = n / DP_ZERO_BINS, sum = 0.0;
+	uint32_t i;
 
+	for (i = 0; n > 0.0 && i < DP_ZERO_BINS; i++)
+		sum += plan->heat_at[i] * fmax(0.0, fmin(to, (i + 1) * bin) - fmax(from, i * bin)) / bin;
+	return sum;
+}
+
+/*
+ * Shares u pages among k segments by their heat. What was counted at short times has more of what is written often than a long
+ * time has: a segment takes no more than it has, and the others take the rest.
+ */
+static void by_heat(double u, const double *pages, const double *heat, uint32_t k, double *out)
+{
+	double left = u, weight = 0.0;
+	bool full[DP_SEGMENTS] = { false };
+	uint32_t i, again = 1;
+
+	for (i = 0; i < k; i++) {
+		weight += heat[i];
+		out[i] = 0.0;
+	}
+	while (again && weight > 0.0) {
+		double per = left / weight;
+
+		again = 0;
+		for (i = 0; i < k; i++) {
+			if (full[i] || heat[i] * per < pages[i])
+				continue;
+			full[i] = true;
+			out[i] = pages[i];
+			left = fmax(0.0, left - pages[i]);
+			weight = fmax(0.0, weight - heat[i]);
+			again++;
+		}
+	}
+	for (i = 0; i < k; i++) {
+		if (!full[i])
+			out[i] = weight > 0.0 ? left * heat[i] / weight : left / k;
+	}
+}
+
+static void share_out(struct dp_env *env, const struct dp_curve *c, const struct dp_plan *plan,
+		      uint32_t regions)
+{
+	uint32_t s, r, i, k = DP_SEGMENTS / regions;
+	double heat[DP_SEGMENTS], at = 0.0;
+
+	for (i = 0; i < env->n; i++) {
+		heat[i] = heat_of(plan, at, at + env->pages[i], env->total);
+		at += env->pages[i];
+	}
 	for (s = 0; s < DP_SHARE_N; s++) {
 		double t = tab_time(s * DP_SHARE_STEP), sum = 0.0, *share = env->share[s];
 
 		for (r = 0; r < regions; r++) {
-			double u = dp_curve_region_mid(c, r, t);
-			uint32_t k = DP_SEGMENTS / regions;
+			double u = dp_curve_region_eval(c, r, t).mid;
 
 			sum += u;
-			for (i = 0; i < k; i++)
-				share[r * k + i] += u / k;
-			if (!k)
+			if (k)
+				by_heat(u, env->pages + r * k, heat + r * k, k, share + r * k);
+			else
 				share[(uint64_t)r * DP_SEGMENTS / regions] += u;
 		}
 		for (i = 0; i < env->n; i++)
 			share[i] = sum > 0.0 ? share[i] / sum : env->pages[i] / fmax(1.0, env->total);
 	}
+}
+
+static bool has_places(const struct dp_plan *plan)
+{
+	uint32_t i;
+
+	for (i = 0; i < DP_ZERO_BINS; i++) {
+		if (plan->heat_at[i] > 0.0)
+			return true;
+	}
+	return false;
 }
 
 /*
@@ -132,9 +193,9 @@ static int lay_out(struct dp_env *env, const struct dp_curve *c, const struct dp
 		cut_regions(env, pages, used, clear);
 	else
 		group_regions(env, pages, used, clear);
-	env->even = regions <= 1;
+	env->even = regions <= 1 && (!regions || !has_places(plan));
 	if (!env->even)
-		share_out(env, c, regions);
+		share_out(env, c, plan, regions);
 	free(pages);
 	return 0;
 }

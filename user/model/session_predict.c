@@ -50,6 +50,20 @@ static void make_link(const struct dp_session *s, struct dp_link *link)
 	link->exit_bps = s->o.avail_switchover;
 }
 
+/* Where the guest writes, to three digits, as it is written down. */
+static void heat(const struct dp_session *s, struct dp_plan *p)
+{
+	double most = 0, w[DP_ZERO_BINS] = { 0 };
+	uint32_t i;
+
+	for (i = 0; i < DP_HEAT_BINS; i++) {
+		w[i * DP_ZERO_BINS / DP_HEAT_BINS] += (double)s->hot.heat[i];
+		most = fmax(most, w[i * DP_ZERO_BINS / DP_HEAT_BINS]);
+	}
+	for (i = 0; most > 0 && i < DP_ZERO_BINS; i++)
+		p->heat_at[i] = round(w[i] / most * 1000) / 1000;
+}
+
 /* Of a migration from its start. */
 static void plan_ahead(const struct dp_session *s, struct dp_plan *p)
 {
@@ -59,10 +73,13 @@ static void plan_ahead(const struct dp_session *s, struct dp_plan *p)
 	p->pages = (double)s->ram_pages;
 	p->zero_pages = isnan(r->zero_share) ? 0 : r->zero_share * p->pages;
 	memcpy(p->zero_at, r->zero_at, sizeof(p->zero_at));
+	heat(s, p);
 	p->wire_page = r->wire_page;
 	p->zero_scan_bps = r->zero_scan_bps;
 	p->limit = r->limit;
 	p->fixed = r->fixed;
+	p->fixed_lo = s->o.fixed_lo;
+	p->fixed_hi = s->o.fixed_hi;
 	p->multifd = s->o.multifd || s->mig.m.multifd;
 	p->queue = s->mig.m.queue_seen > 0 ? s->mig.m.queue_seen : r->queue;
 	/* In its first round a socket may not have held yet what it can. */

@@ -29,10 +29,16 @@ void dp_json_basis(struct dp_jw in, const struct dp_basis *b)
 	dp_jw_num(w, "ram_pages", b->plan.pages);
 	dp_jw_num(w, "zero_pages", b->plan.zero_pages);
 	dp_jw_nums(w, "zero_at", b->plan.zero_at, DP_ZERO_BINS, 1);
+	dp_jw_nums(w, "heat_at", b->plan.heat_at, DP_ZERO_BINS, 1);
 	dp_jw_num(w, "wire_page_bytes", b->plan.wire_page);
 	dp_jw_num(w, "zero_scan_bytes_per_s", b->plan.zero_scan_bps > 0 ? b->plan.zero_scan_bps : NAN);
 	dp_jw_num(w, "limit_s", b->plan.limit);
 	dp_jw_num(w, "fixed_s", b->plan.fixed);
+	if (b->plan.fixed_hi > 0) {
+		const double range[] = { b->plan.fixed_lo, b->plan.fixed_hi };
+
+		dp_jw_nums(w, "fixed_range_s", range, 2, 1);
+	}
 	dp_jw_num(w, "queue_bytes", b->plan.queue);
 	dp_jw_bool(w, "multifd", b->plan.multifd);
 	dp_jw_num(w, "setup_s", b->plan.setup);

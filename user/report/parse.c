@@ -49,6 +49,12 @@ static struct json_object *member(struct reader *r, struct json_object *o, const
 	return v;
 }
 
+/* Of what was added later. */
+static bool has(struct json_object *o, const char *key)
+{
+	return json_object_object_get_ex(o, key, NULL);
+}
+
 /* A finite number from lo to hi; or NAN for null where that is allowed. */
 static double value(struct reader *r, struct json_object *v, const char *key, bool null, double lo, double hi)
 {
@@ -204,7 +210,7 @@ static void basis(struct reader *r, struct json_object *o, struct dp_basis *b)
 {
 	struct json_object *known = member(r, o, "known", json_type_boolean), *part;
 	struct dp_plan *p = &b->plan;
-	double scan;
+	double scan, range[2];
 	uint32_t i;
 
 	b->path = b->cap = b->switchover = b->exit_bps = NAN;
@@ -217,11 +223,19 @@ static void basis(struct reader *r, struct json_object *o, struct dp_basis *b)
 		complain(r, "\"zero_at\" does not have %d items", DP_ZERO_BINS);
 	for (i = 0; i < DP_ZERO_BINS; i++)
 		p->zero_at[i] = fmin(1, p->zero_at[i]);
+	if (has(o, "heat_at") && numbers(r, o, "heat_at", p->heat_at, DP_ZERO_BINS) != DP_ZERO_BINS)
+		complain(r, "\"heat_at\" does not have %d items", DP_ZERO_BINS);
+	for (i = 0; i < DP_ZERO_BINS; i++)
+		p->heat_at[i] = fmin(1, p->heat_at[i]);
 	p->wire_page = number(r, o, "wire_page_bytes", false, 1, 1e9);
 	scan = number(r, o, "zero_scan_bytes_per_s", true, 1, 1e18);
 	p->zero_scan_bps = isnan(scan) ? 0 : scan;
 	p->limit = number(r, o, "limit_s", false, 0, 1e9);
 	p->fixed = number(r, o, "fixed_s", false, 0, 1e9);
+	if (has(o, "fixed_range_s") && numbers(r, o, "fixed_range_s", range, 2) == 2) {
+		p->fixed_lo = fmin(1e9, range[0]);
+		p->fixed_hi = fmin(1e9, range[1]);
+	}
 	p->queue = number(r, o, "queue_bytes", false, 0, 1e12);
 	part = member(r, o, "multifd", json_type_boolean);
 	p->multifd = part && json_object_get_boolean(part);
