@@ -102,6 +102,8 @@ void dp_mig_found(struct dp_session *s, const struct dp_snapshot *snap)
 		s->mig.map.fresh[i] += (double)snap->heat[i];
 }
 
+#define PLACED 0.25 /* of the pages that were found */
+
 /* Rings are read, between syncs or at one. */
 static void read_map(struct dp_session *s, const struct dp_sync *sync)
 {
@@ -114,13 +116,17 @@ static void read_map(struct dp_session *s, const struct dp_sync *sync)
 /*
  * What is pending after a sync by place, and (*left) what of it was before. False: that is not known.
  */
-static bool by_place(struct dp_session *s, const struct dp_sync *sync, double sent, double since,
-		     double *left, double *pending)
+static bool by_place(struct dp_session *s, const struct dp_sync *sync, double pages, double sent,
+		     double since, double *left, double *pending)
 {
 	struct dp_mig_track *mt = &s->mig;
 	struct dp_mig_map *m = &mt->map;
 	double w = dp_mig_wire_page(s), set, found;
 
+	read_map(s, sync);
+	dp_map_counts(m, &found, &set);
+	/* Both count pages found since the sync before. Where the log's pages have no place, places say nothing. */
+	m->known = m->known && fabs(found - pages) <= PLACED * pages + 1;
 	if (!m->known)
 		return false;
 	dp_map_sent(m, sent - mt->rem_sent, w);
@@ -132,7 +138,6 @@ static bool by_place(struct dp_session *s, const struct dp_sync *sync, double se
 			dp_map_scale(m, held, w);
 		*left = dp_map_bytes(m, w);
 	}
-	read_map(s, sync);
 	dp_map_again(m, &set, &found);
 	dp_map_sync(m, dp_mig_again(s, set, found, since));
 	*pending = dp_map_bytes(m, w);
@@ -218,7 +223,7 @@ void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const str
 	}
 	mt->syncs++;
 	mt->stopped = dp_mig_stops(mt, since, rec->sent) || (s->stopped_ns && s->stopped_ns <= sync->t_ns);
-	if (!by_place(s, sync, sent, since, &left, &mt->rem)) {
+	if (!by_place(s, sync, fresh, sent, since, &left, &mt->rem)) {
 		if (!mt->stopped)
 			left = dp_mig_left(s, left, since);
 		/* in the first round all was to be sent, written or not */
