@@ -53,9 +53,17 @@ def markdown(rows, command):
     out = [SPDX, "# Predictions against migrations that happened", "",
            f"Made by `{command}` from `docs/accuracy.jsonl`; not written by hand. {len(rows)} migrations of QEMU "
            f"{', '.join(sorted({r['qemu_version'] for r in rows if 'qemu_version' in r})) or '-'}: {ended} ended, "
-           f"{len(rows) - ended} did not and were cancelled; {edge} hung in the balance (they never passed QEMU's exit test but came within 10 % of it, or passed it by less "
-           "than 10 % after failing it by less than that), so that no verdict on them is wrong and their times are not scored.", ""]
+           f"{len(rows) - ended} did not and were cancelled after four passes through memory and some seconds. {edge} hung in the balance, "
+           "and neither verdicts nor times are scored there: the downtime limit is within 10 % of the one at which the rounds of the "
+           "guest's arithmetical curve stop shrinking, at the bandwidth that the migration had; or it never passed QEMU's exit test but "
+           "came within 10 % of it; or it passed it by less than 10 % after failing it by less than that.", ""]
     out += [f"Host: {cpu}, {cores} cores, Linux {kernel}." for cpu, cores, kernel in sorted(hosts)] + [""]
+    out += ["The guest's vCPUs have a core of their own, and everything else (both QEMUs' threads, the link, dirtyprof) the rest, which on "
+            "two cores is one: a path of 2 Gb/s is then limited by it and not by the link. What a path gives of its nominal bandwidth, "
+            "the fixed part of the downtime and what sockets hold dirtyprof learns from the migrations before (`--learned`), beginning "
+            "with one of each kind over each link that is not scored. The other methods get the same nominal bandwidth. What dirtyprof "
+            "measured was recorded, so that the predictions can be those of a later model than the one that was there when the "
+            "migrations ran (`make accuracy-rescore`); what is learnt is then learnt again in the same order.", ""]
     out += ["Errors are relative to what QEMU reported, and for the standstill to the time from its STOP event on the source to RESUME on "
             "the destination; times of migrations that ended alone. P90: nine of ten are no larger. A downtime or standstill of some "
             "ms has a large relative error for nothing: the share within 10 % or 15 ms is what counts there.", ""]
