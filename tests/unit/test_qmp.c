@@ -409,6 +409,32 @@ static void answer_limits(void **state)
 	}
 }
 
+/* A state that is set before the figures are there. */
+static void done_with_figures(void **state)
+{
+	static const struct {
+		const char *text;
+		bool done;
+	} c[] = {
+		{ "{\"status\":\"completed\",\"total-time\":0,\"downtime\":0}", false },
+		{ "{\"status\":\"completed\"}", false },
+		{ "{\"status\":\"completed\",\"total-time\":2974,\"downtime\":0}", true },
+		{ "{\"status\":\"active\",\"total-time\":2974}", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(c) / sizeof(*c); i++) {
+		struct json_object *o = json_tokener_parse(c[i].text);
+		struct dp_qmp_migrate m;
+		const char *what;
+
+		assert_int_equal(dp_qmp_parse_migrate(o, &m, &what), 0);
+		assert_int_equal(m.done, c[i].done);
+		assert_int_equal(m.active, i == 3);
+		json_object_put(o);
+	}
+}
+
 static pid_t start_qemu(void)
 {
 	char qmp[96];
@@ -514,11 +540,12 @@ static int teardown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bad_greetings),      cmocka_unit_test(good_servers),
-		cmocka_unit_test(bad_answers),	      cmocka_unit_test(gone_quiet),
-		cmocka_unit_test(pending_is_bounded), cmocka_unit_test(flood_is_bounded),
-		cmocka_unit_test(addresses),	      cmocka_unit_test(windows),
-		cmocka_unit_test(answer_limits),      cmocka_unit_test(real_qemu),
+		cmocka_unit_test(bad_greetings),     cmocka_unit_test(good_servers),
+		cmocka_unit_test(done_with_figures), cmocka_unit_test(bad_answers),
+		cmocka_unit_test(gone_quiet),	     cmocka_unit_test(pending_is_bounded),
+		cmocka_unit_test(flood_is_bounded),  cmocka_unit_test(addresses),
+		cmocka_unit_test(windows),	     cmocka_unit_test(answer_limits),
+		cmocka_unit_test(real_qemu),
 	};
 
 	return cmocka_run_group_tests_name("qmp", tests, setup, teardown);

@@ -164,7 +164,6 @@ int dp_qmp_parse_migrate(struct json_object *o, struct dp_qmp_migrate *out, cons
 	for (size_t i = 0; i < sizeof(idle) / sizeof(*idle); i++)
 		if (!strcmp(out->status, idle[i]))
 			out->active = false;
-	out->done = !strcmp(out->status, "completed");
 	if (json_object_object_get_ex(o, "ram", &ram)) {
 		r = parse_ram(ram, out, what);
 		if (r)
@@ -177,6 +176,8 @@ int dp_qmp_parse_migrate(struct json_object *o, struct dp_qmp_migrate *out, cons
 	    get_loose(o, "cpu-throttle-percentage", &throttle, what) < 0)
 		return -EPROTO;
 	out->cpu_throttle_pct = throttle > 99 ? 99 : (uint32_t)throttle;
+	/* QEMU sets the state a moment before it works out what the migration took: till then all of that is 0. */
+	out->done = !strcmp(out->status, "completed") && out->total_time_ms;
 	return 0;
 }
 

@@ -91,7 +91,7 @@ struct dp_qmp_status {
 struct dp_qmp_migrate {
 	char status[32];			      /* "none" if there has been no migration */
 	bool active;				      /* under way, setup to post-copy, cancelling included */
-	bool done;				      /* completed */
+	bool done;				      /* completed, and what it took is known */
 	bool ram_known;				      /* the ram.* figures below are there */
 	uint64_t transferred, remaining, total;	      /* bytes */
 	uint64_t normal_pages, zero_pages, page_size; /* pages of page_size bytes */
