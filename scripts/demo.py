@@ -39,23 +39,23 @@ def title(number, text):
 
 def recorded(lab, phase):
     """Options that keep a trace in the laboratory's folder."""
-    return ["--record", lab.path(f"{phase}.trace")] if RECORD else []
+    return ["--record", f"{phase}.trace"] if RECORD else []
 
 
 def shown_as(argv, vm):
-    """A command line without this run's paths."""
-    return "$ dirtyprof " + " ".join(argv).replace(vm.qmp_path, "QMP-SOCKET") + "\n"
+    """A command line without this run's names."""
+    return "$ dirtyprof " + " ".join(argv).replace(os.path.basename(vm.qmp_path), "QMP-SOCKET") + "\n"
 
 
 def profile(lab, vm):
     """Runs dirtyprof for people to see, and another one for its JSON. Returns the last JSON record."""
     common = ["-p", str(vm.pid), "--bandwidth", BANDWIDTH, "--downtime-limit", f"{LIMIT_MS}ms"]
-    shown = [*common, f"--start={vm.qmp_path}", "1", str(SECONDS)]
+    shown = [*common, f"--start={os.path.basename(vm.qmp_path)}", "1", str(SECONDS)]
     say(shown_as(shown, vm))
     out = lab.path("before.jsonl")
     with open(out, "wb") as f:
         quiet = lab.start([BINARY, *common, "--json", "1", str(SECONDS)], stdout=f)
-    loud = lab.start([BINARY, *shown, *recorded(lab, "before")], stdout=sys.stdout)
+    loud = lab.start([BINARY, *shown, *recorded(lab, "before")], stdout=sys.stdout, cwd=lab.path(""))
     for name, p in (("dirtyprof", loud), ("dirtyprof --json", quiet)):
         status = p.wait(SECONDS + 20)
         if status not in (0, 2):
@@ -80,9 +80,9 @@ class Watcher:
         self.lab, self.proc = lab, None
 
     def __call__(self, pair):
-        argv = ["-p", str(pair.src.pid), "--bandwidth", BANDWIDTH, "--downtime-limit", f"{LIMIT_MS}ms", "--qmp", pair.src.qmp_path, "1"]
+        argv = ["-p", str(pair.src.pid), "--bandwidth", BANDWIDTH, "--downtime-limit", f"{LIMIT_MS}ms", "--qmp", os.path.basename(pair.src.qmp_path), "1"]
         say(shown_as(argv, pair.src))
-        self.proc = self.lab.start([BINARY, *argv, *recorded(self.lab, "during")], stdout=sys.stdout)
+        self.proc = self.lab.start([BINARY, *argv, *recorded(self.lab, "during")], stdout=sys.stdout, cwd=self.lab.path(""))
         time.sleep(1.5)
 
     def finish(self):
