@@ -364,7 +364,8 @@ void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap)
 		m->sent = mt->sent;
 		see_queue(s);
 		m->elapsed = fmax(0, (double)snap->t1_ns * NS - m->start);
-		if (snap->qmp_known && snap->qmp_active) {
+		/* At a sync we know as well, and QEMU was asked later, when more of it was sent. */
+		if (snap->qmp_known && snap->qmp_active && snap->reason != DP_SYNC) {
 			mt->rem = (double)snap->qmp_remaining;
 			dp_map_sent(&mt->map, mt->sent - mt->rem_sent, dp_mig_wire_page(s));
 			dp_map_scale(&mt->map, mt->rem, dp_mig_wire_page(s));
