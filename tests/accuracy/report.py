@@ -66,7 +66,8 @@ def markdown(rows, command):
             "migrations ran (`make accuracy-rescore`); what is learnt is then learnt again in the same order.", ""]
     out += ["Errors are relative to what QEMU reported, and for the standstill to the time from its STOP event on the source to RESUME on "
             "the destination; times of migrations that ended alone. P90: nine of ten are no larger. A downtime or standstill of some "
-            "ms has a large relative error for nothing: the share within 10 % or 15 ms is what counts there.", ""]
+            "ms has a large relative error for nothing: the share within 10 % or 15 ms is what counts there. What we make of it all is in "
+            "[accuracy-remarks.md](accuracy-remarks.md).", ""]
     out += ["![predicted against measured](accuracy.svg)", "", "## By method", "", "| method | predicted | " + HEAD.replace("|---", "|---|---", 1)]
     for method in METHODS:
         for phase in PHASES:
