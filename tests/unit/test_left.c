@@ -71,6 +71,23 @@ static void zero_pages_at_the_end(void **state)
 	dp_session_free(s);
 }
 
+/* The same where the log's pages have a place, in memory that was sent: none of them is among those left. */
+static void zero_pages_by_place(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, 0.3);
+	uint32_t i;
+
+	f.s.zero_share = 0.5;
+	for (i = DP_ZERO_BINS / 2; i < DP_ZERO_BINS; i++)
+		f.s.zero_at[i] = 1;
+	f.s.heat[0] = 101;
+	close_to(sync_after(s, &f, 1680 * (SEC / 1000), 33.6e6, 101, true),
+		 6e6 / 4096 * DP_WIRE_ZERO + 101 * W);
+	assert_true(s->mig.map.known);
+	dp_session_free(s);
+}
+
 /* A sync 1 ms after another, with all but 1000 bytes unsent: the guest is stopped. One 100 ms after is a round. */
 static void a_sync_that_stops(void **state)
 {
@@ -129,9 +146,9 @@ static void written_again(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(a_look_had_failed), cmocka_unit_test(zero_pages_at_the_end),
-		cmocka_unit_test(a_sync_that_stops), cmocka_unit_test(reaped_pages_count),
-		cmocka_unit_test(written_again),
+		cmocka_unit_test(a_look_had_failed),   cmocka_unit_test(zero_pages_at_the_end),
+		cmocka_unit_test(zero_pages_by_place), cmocka_unit_test(a_sync_that_stops),
+		cmocka_unit_test(reaped_pages_count),  cmocka_unit_test(written_again),
 	};
 
 	return cmocka_run_group_tests_name("left", tests, NULL, NULL);

@@ -123,6 +123,9 @@ static bool by_place(struct dp_session *s, const struct dp_sync *sync, double pa
 	struct dp_mig_map *m = &mt->map;
 	double w = dp_mig_wire_page(s), set, found;
 
+	/* where zero pages are may be known only now */
+	if (!mt->m.rounds)
+		map_zeros(s);
 	read_map(s, sync);
 	dp_map_counts(m, &found, &set);
 	/* Both count pages found since the sync before. Where the log's pages have no place, places say nothing. */
