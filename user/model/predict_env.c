@@ -146,7 +146,7 @@ static void share_out(struct dp_env *env, const struct dp_curve *c, const struct
 		double t = tab_time(s * DP_SHARE_STEP), sum = 0.0, *share = env->share[s];
 
 		for (r = 0; r < regions; r++) {
-			double u = dp_curve_region_eval(c, r, t).mid;
+			double u = dp_curve_region_mid(c, r, t);
 
 			sum += u;
 			if (k)
