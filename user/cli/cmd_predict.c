@@ -11,6 +11,7 @@
 #include "cli/profile.h"
 #include "cli/progress.h"
 #include "cli/replay.h"
+#include "cli/textfile.h"
 #include "trace/trace.h"
 
 #define MAX_LINE (16u << 20)
@@ -56,8 +57,8 @@ static int print(struct profile *p, struct input *in)
 		dp_text_table(&p->buf, t);
 	err = p->buf.failed ? -ENOMEM : 0;
 	dp_status_clear();
-	if (!err && (fwrite(p->buf.data, 1, p->buf.len, stdout) != p->buf.len || fflush(stdout)))
-		err = errno ? -errno : -EIO;
+	if (!err)
+		err = dp_stdout_write(p->buf.data, p->buf.len);
 	if (err)
 		dp_err("cannot write the output: %s", strerror(-err));
 	p->status = dp_table_exit_status(t);

@@ -78,7 +78,7 @@ static const struct option longopts[] = {
 	{ NULL, 0, NULL, 0 },
 };
 
-static int bad(const char *what, const char *value, const char *want)
+int dp_opts_bad(const char *what, const char *value, const char *want)
 {
 	dp_err("%s: \"%s\" is not %s", what, value, want);
 	return -EINVAL;
@@ -88,14 +88,14 @@ static int bandwidth(const char *name, const char *value, double *out)
 {
 	if (!dp_parse_bandwidth(value, out))
 		return 0;
-	return bad(name, value, "a bandwidth (10G, 866.83M: bits/s; 125MB/s, 128MiB/s: bytes/s)");
+	return dp_opts_bad(name, value, "a bandwidth (10G, 866.83M: bits/s; 125MB/s, 128MiB/s: bytes/s)");
 }
 
 static int duration(const char *name, const char *value, uint64_t *out)
 {
 	if (!dp_parse_duration(value, out))
 		return 0;
-	return bad(name, value, "a time (300ms, 1.5s, 2)");
+	return dp_opts_bad(name, value, "a time (300ms, 1.5s, 2)");
 }
 
 /* The next item of a list, copied; one that is too long for any value is cut, and is none either way. */
@@ -130,8 +130,9 @@ static int limit(const char *value, uint64_t *ns)
 {
 	if (duration("--downtime-limit", value, ns))
 		return -EINVAL;
-	return *ns > LIMIT_MAX_NS ? bad("--downtime-limit", value, "a limit that QEMU takes (up to 2000s)")
-				  : 0;
+	return *ns > LIMIT_MAX_NS
+		       ? dp_opts_bad("--downtime-limit", value, "a limit that QEMU takes (up to 2000s)")
+		       : 0;
 }
 
 static int limits(struct dp_opts *o, const char *list)
@@ -149,7 +150,7 @@ static int limits(struct dp_opts *o, const char *list)
 		if (duration("--downtime-limit", item(&list, buf, sizeof(buf)), ns))
 			return -EINVAL;
 		if (!*ns || *ns > LIMIT_MAX_NS)
-			return bad("--downtime-limit", buf, "a limit that QEMU takes (1ms to 2000s)");
+			return dp_opts_bad("--downtime-limit", buf, "a limit that QEMU takes (1ms to 2000s)");
 		o->nlimits++;
 	} while (*list);
 	return 0;
@@ -164,11 +165,11 @@ static int throttle(const char *value, double *out)
 	if (n && value[n - 1] == '%')
 		n--;
 	if (!n || n >= sizeof(num))
-		return bad("--throttle", value, "a percentage from 0 to 99");
+		return dp_opts_bad("--throttle", value, "a percentage from 0 to 99");
 	memcpy(num, value, n);
 	num[n] = '\0';
 	if (dp_parse_uint(num, 0, 99, &pct))
-		return bad("--throttle", value, "a percentage from 0 to 99");
+		return dp_opts_bad("--throttle", value, "a percentage from 0 to 99");
 	*out = (double)pct / 100;
 	return 0;
 }
@@ -184,7 +185,7 @@ static int source(const char *value, enum dp_source *out)
 	else if (!strcmp(value, "auto"))
 		*out = DP_SRC_NONE;
 	else
-		return bad("--source", value, "one of auto, ring, mark, harvest");
+		return dp_opts_bad("--source", value, "one of auto, ring, mark, harvest");
 	return 0;
 }
 
@@ -194,7 +195,7 @@ static int prometheus(const char *value, const char **out)
 
 	/* node_exporter reads nothing else, so a file of another name would silently never be seen. */
 	if (n < 6 || strcmp(value + n - 5, ".prom"))
-		return bad("--prometheus", value, "a file whose name ends in .prom");
+		return dp_opts_bad("--prometheus", value, "a file whose name ends in .prom");
 	*out = value;
 	return 0;
 }
@@ -235,7 +236,7 @@ static int hook(const char *value, struct dp_hooks *out)
 {
 	char want[256];
 
-	return dp_hooks_ask(out, value, want, sizeof(want)) ? bad("--hook", value, want) : 0;
+	return dp_hooks_ask(out, value, want, sizeof(want)) ? dp_opts_bad("--hook", value, want) : 0;
 }
 
 static int moment(const char *name, const char *value, double *out)
@@ -251,7 +252,9 @@ static int one(struct dp_opts *o, int c)
 {
 	switch (c) {
 	case 'p':
-		return dp_parse_pid(optarg, &o->pid) ? bad("-p", optarg, "a process id (1 to 4194304)") : 0;
+		return dp_parse_pid(optarg, &o->pid)
+			       ? dp_opts_bad("-p", optarg, "a process id (1 to 4194304)")
+			       : 0;
 	case OPT_JSON:
 		o->json = true;
 		return 0;
@@ -310,11 +313,11 @@ static int one(struct dp_opts *o, int c)
 		return moment(c == OPT_FROM ? "--from" : "--to", optarg, c == OPT_FROM ? &o->from : &o->to);
 	case OPT_MERGE:
 		return dp_parse_uint(optarg, 1, 1ull << 40, &o->merge)
-			       ? bad("--merge", optarg, "a number of intervals from 1")
+			       ? dp_opts_bad("--merge", optarg, "a number of intervals from 1")
 			       : 0;
 	case OPT_HTML:
 		o->html = optarg;
-		return *optarg ? 0 : bad("--html", optarg, "a file");
+		return *optarg ? 0 : dp_opts_bad("--html", optarg, "a file");
 	case OPT_BTF:
 		return dp_use_btf(optarg);
 	case OPT_HOOK:

@@ -11,24 +11,18 @@
 #include "cli/units.h"
 #include "report/run.h"
 
-static int bad(const char *what, const char *value, const char *want)
-{
-	dp_err("%s: \"%s\" is not %s", what, value, want);
-	return -EINVAL;
-}
-
 static int positional(struct dp_opts *o, int argc, char **argv)
 {
 	if (optind < argc) {
 		if (dp_parse_duration(argv[optind], &o->interval_ns) || o->interval_ns < 50000000ull ||
 		    o->interval_ns > 3600ull * 1000000000ull)
-			return bad("interval", argv[optind],
-				   "a time from 50ms to 1h (plain numbers are seconds)");
+			return dp_opts_bad("interval", argv[optind],
+					   "a time from 50ms to 1h (plain numbers are seconds)");
 		optind++;
 	}
 	if (optind < argc) {
 		if (dp_parse_uint(argv[optind], 1, 1ull << 40, &o->count))
-			return bad("count", argv[optind], "a number of intervals from 1");
+			return dp_opts_bad("count", argv[optind], "a number of intervals from 1");
 		optind++;
 	}
 	if (optind < argc) {

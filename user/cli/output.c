@@ -52,8 +52,7 @@ int dp_out_flush(struct profile *p)
 	else if (p->buf.len) {
 		if (isatty(STDOUT_FILENO))
 			dp_status_clear();
-		if (fwrite(p->buf.data, 1, p->buf.len, stdout) != p->buf.len || fflush(stdout))
-			err = errno ? -errno : -EIO;
+		err = dp_stdout_write(p->buf.data, p->buf.len);
 	}
 	dp_buf_reset(&p->buf);
 	if (err == -EPIPE)

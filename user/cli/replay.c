@@ -133,8 +133,6 @@ static int snapshot(struct player *p, const struct dp_snapshot *s)
 	const struct dp_report *r = NULL;
 	int err;
 
-	if ((double)s->t0_ns / 1e9 < p->o->from)
-		return 0;
 	if ((double)s->t1_ns / 1e9 > p->o->to) {
 		p->done = true;
 		return finish(p, true);

@@ -112,9 +112,7 @@ static int write_page(const struct pages *p)
 	if (page.failed)
 		err = -ENOMEM;
 	else if (!strcmp(p->o->html, "-"))
-		err = fwrite(page.data, 1, page.len, stdout) != page.len || fflush(stdout)
-			      ? -(errno ? errno : EIO)
-			      : 0;
+		err = dp_stdout_write(page.data, page.len);
 	else
 		err = dp_textfile_write(p->o->html, page.data, page.len);
 	dp_buf_free(&page);
@@ -183,8 +181,8 @@ int dp_replay_compare(const struct dp_opts *o)
 		else
 			dp_text_compare(&b, c);
 		err = b.failed ? -ENOMEM : 0;
-		if (!err && (fwrite(b.data, 1, b.len, stdout) != b.len || fflush(stdout)))
-			err = errno ? -errno : -EIO;
+		if (!err)
+			err = dp_stdout_write(b.data, b.len);
 		if (err)
 			dp_err("cannot write the output: %s", strerror(-err));
 	}

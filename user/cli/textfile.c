@@ -47,3 +47,10 @@ int dp_textfile_write(const char *path, const char *data, size_t len)
 		unlink(tmp);
 	return err;
 }
+
+int dp_stdout_write(const char *data, size_t len)
+{
+	if (fwrite(data, 1, len, stdout) == len && !fflush(stdout))
+		return 0;
+	return errno ? -errno : -EIO;
+}

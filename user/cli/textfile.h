@@ -11,4 +11,7 @@
  */
 int dp_textfile_write(const char *path, const char *data, size_t len);
 
+/* All of these bytes to stdout, now. 0 or negative errno. */
+int dp_stdout_write(const char *data, size_t len);
+
 #endif

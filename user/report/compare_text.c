@@ -121,25 +121,13 @@ static void json_rows(struct dp_jw w, const struct dp_comparison *c)
 
 void dp_json_compare(struct dp_buf *b, const struct dp_comparison *c)
 {
-	const int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
-	bool failed = false;
-	struct dp_jw w = { json_object_new_object(), &failed };
-	const char *s;
+	bool failed;
+	struct dp_jw w = dp_jw_record("compare", &failed);
 
-	failed = !w.o;
-	dp_jw_str(w, "dirtyprof", DIRTYPROF_VERSION);
-	dp_jw_count(w, "schema", DP_SCHEMA);
-	dp_jw_str(w, "type", "compare");
 	json_subject(w, "a", c->a);
 	json_subject(w, "b", c->b);
 	dp_jw_count(w, "exceed_noise", c->differ);
 	json_rows(w, c);
-	s = failed ? NULL : json_object_to_json_string_ext(w.o, flags);
-	if (s) {
-		dp_buf_append(b, s, strlen(s));
-		dp_buf_append(b, "\n", 1);
-	} else {
-		b->failed = true;
-	}
-	json_object_put(w.o);
+	dp_jw_print(b, w);
+	dp_buf_append(b, "\n", 1);
 }

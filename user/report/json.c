@@ -7,12 +7,8 @@
 
 static struct dp_jw record(const struct dp_report *r, const char *type, bool *failed)
 {
-	struct dp_jw w = { json_object_new_object(), failed };
+	struct dp_jw w = dp_jw_record(type, failed);
 
-	*failed = !w.o;
-	dp_jw_str(w, "dirtyprof", DIRTYPROF_VERSION);
-	dp_jw_count(w, "schema", DP_SCHEMA);
-	dp_jw_str(w, "type", type);
 	dp_jw_num(w, "time_s", r->wall_us ? (double)r->wall_us / 1e6 : NAN);
 	dp_jw_num(w, "t_s", r->t);
 	dp_jw_num(w, "pid", r->vm.pid);
@@ -20,19 +16,10 @@ static struct dp_jw record(const struct dp_report *r, const char *type, bool *fa
 	return w;
 }
 
-/* Writes the record as a line and frees it; where something failed, nothing but the flag is left. */
 static void flush(struct dp_buf *b, struct dp_jw w)
 {
-	const int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
-	const char *s = *w.failed ? NULL : json_object_to_json_string_ext(w.o, flags);
-
-	if (s) {
-		dp_buf_append(b, s, strlen(s));
-		dp_buf_append(b, "\n", 1);
-	} else {
-		b->failed = true;
-	}
-	json_object_put(w.o);
+	dp_jw_print(b, w);
+	dp_buf_append(b, "\n", 1);
 }
 
 void dp_json_header(struct dp_buf *b, const struct dp_report *r)

@@ -18,6 +18,9 @@ struct dp_jw {
 	bool *failed;
 };
 
+struct dp_jw dp_jw_new(bool *failed);			   /* a new object by itself; failed is set anew */
+struct dp_jw dp_jw_record(const char *type, bool *failed); /* the same, as every line of ours begins */
+void dp_jw_print(struct dp_buf *b, struct dp_jw w); /* adds it to b and frees it; where it failed, b fails */
 struct dp_jw dp_jw_object(struct dp_jw in, const char *key);	     /* a new object as a member */
 struct json_object *dp_jw_array(struct dp_jw in, const char *key);   /* a new array as a member */
 struct dp_jw dp_jw_item(struct dp_jw in, struct json_object *array); /* a new object in an array */

@@ -92,15 +92,9 @@ static void cells(struct dp_jw w, const struct dp_table_report *t)
 
 void dp_json_table(struct dp_buf *b, const struct dp_table_report *t)
 {
-	const int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
-	bool failed = false;
-	struct dp_jw w = { json_object_new_object(), &failed };
-	const char *s;
+	bool failed;
+	struct dp_jw w = dp_jw_record("table", &failed);
 
-	failed = !w.o;
-	dp_jw_str(w, "dirtyprof", DIRTYPROF_VERSION);
-	dp_jw_count(w, "schema", DP_SCHEMA);
-	dp_jw_str(w, "type", "table");
 	dp_jw_num(w, "time_s", t->vm.wall_s);
 	dp_jw_num(w, "t_s", t->vm.t);
 	dp_jw_num(w, "pid", t->vm.pid);
@@ -116,12 +110,6 @@ void dp_json_table(struct dp_buf *b, const struct dp_table_report *t)
 	dp_json_assumed(w, t->assumed);
 	cells(w, t);
 	dp_jw_num(w, "exit_status", dp_table_exit_status(t));
-	s = failed ? NULL : json_object_to_json_string_ext(w.o, flags);
-	if (s) {
-		dp_buf_append(b, s, strlen(s));
-		dp_buf_append(b, "\n", 1);
-	} else {
-		b->failed = true;
-	}
-	json_object_put(w.o);
+	dp_jw_print(b, w);
+	dp_buf_append(b, "\n", 1);
 }

@@ -27,6 +27,36 @@ static void put(struct dp_jw w, const char *key, struct json_object *v)
 	}
 }
 
+struct dp_jw dp_jw_new(bool *failed)
+{
+	struct dp_jw w = { json_object_new_object(), failed };
+
+	*failed = !w.o;
+	return w;
+}
+
+struct dp_jw dp_jw_record(const char *type, bool *failed)
+{
+	struct dp_jw w = dp_jw_new(failed);
+
+	dp_jw_str(w, "dirtyprof", DIRTYPROF_VERSION);
+	dp_jw_count(w, "schema", DP_SCHEMA);
+	dp_jw_str(w, "type", type);
+	return w;
+}
+
+void dp_jw_print(struct dp_buf *b, struct dp_jw w)
+{
+	const int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
+	const char *s = *w.failed ? NULL : json_object_to_json_string_ext(w.o, flags);
+
+	if (s)
+		dp_buf_append(b, s, strlen(s));
+	else
+		b->failed = true;
+	json_object_put(w.o);
+}
+
 struct dp_jw dp_jw_object(struct dp_jw in, const char *key)
 {
 	struct dp_jw w = { json_object_new_object(), in.failed };

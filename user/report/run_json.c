@@ -54,25 +54,12 @@ static void heat(struct dp_jw in, const struct dp_run *run)
 	}
 }
 
-static void put(struct dp_buf *b, struct dp_jw w)
-{
-	const int flags = JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE;
-	const char *s = *w.failed ? NULL : json_object_to_json_string_ext(w.o, flags);
-
-	if (s)
-		dp_buf_append(b, s, strlen(s));
-	else
-		b->failed = true;
-	json_object_put(w.o);
-}
-
 static void host(struct dp_buf *b, const struct dp_run *run)
 {
 	const struct dp_run_host *h = &run->host;
 	bool failed;
-	struct dp_jw w = { json_object_new_object(), &failed };
+	struct dp_jw w = dp_jw_new(&failed);
 
-	failed = !w.o;
 	dp_jw_bool(w, "known", run->host_known);
 	if (run->host_known) {
 		dp_jw_str(w, "recorded_by", h->tool);
@@ -83,7 +70,7 @@ static void host(struct dp_buf *b, const struct dp_run *run)
 		dp_jw_count(w, "memory_bytes", h->memory);
 		dp_jw_num(w, "began_s", h->wall_s);
 	}
-	put(b, w);
+	dp_jw_print(b, w);
 }
 
 static void series(struct dp_buf *b, const struct dp_run *run)
@@ -107,7 +94,7 @@ static void series(struct dp_buf *b, const struct dp_run *run)
 	dp_jw_nums(w, "lost", &c->lost, n, STRIDE);
 	events(w, run);
 	heat(w, run);
-	put(b, w);
+	dp_jw_print(b, w);
 }
 
 void dp_run_json(struct dp_buf *b, const struct dp_run *run)

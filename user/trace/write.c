@@ -145,6 +145,8 @@ int dp_trace_create(const char *path, bool append, struct dp_trace_writer **out,
 	w->began = w->good;
 	if (err) {
 		w->err = err;
+		/* Nothing was written yet, so nothing is to be taken back. */
+		w->good = 0;
 		dp_trace_close(w, false, NULL, NULL);
 		return err;
 	}
