@@ -20,6 +20,8 @@ RAMS = (256, 512, 1024, 2048, 4096)  # MiB
 # Limits, as multiples of the downtime at which a curve's rounds stop shrinking: well below, near, and well above.
 EDGES = (0.5, 0.8, 1.0, 1.25, 2.0, 4.0)
 FULL, QUICK = 154, 12
+UNCAPPED, UNCAPPED_MBIT = 10, 10000  # cases over a path that nothing limits; what its interface says of itself
+LOW_RAM = 3072  # MiB that a 32-bit guest reaches below the hole for devices
 RING = 4096
 FASTEST = 100000  # pages/s: a guest under emulation keeps up with that
 LEAST_LIMITS = (30, 100, 300)  # ms, where the arithmetic has no edge
@@ -27,6 +29,7 @@ LEAST_LIMITS = (30, 100, 300)  # ms, where the arithmetic has no edge
 
 def _guest(rng, kind, ram, bandwidth):
     """Pattern and options. The pattern fits, and RAM is mostly filled except where zero pages are the point."""
+    ram = min(ram, LOW_RAM)
     pages = ram * 256
     fill = int(ram * 0.9) - 8
 
@@ -86,8 +89,22 @@ def _case(rng, number, kind, quick):
     }
 
 
+def _uncapped(rng, number, kind):
+    """Over loopback, as fast as QEMU's own threads are."""
+    ram, guess = rng.choice((1024, 2048, 4096)), 3000 * MBIT  # for the guest's pace alone
+    guest = _guest(rng, kind, ram, guess)
+    return {
+        "id": f"u{number:03d}-{kind}", "kind": kind, "guest": guest, "ram": ram, "link_mbit": UNCAPPED_MBIT, "max_bandwidth": 0,
+        "limit_ms": max(rng.choice(LEAST_LIMITS), round(edge(guest, guess, ram) * rng.choice((2.0, 4.0)) * 1000)),
+        "ring": RING if rng.random() < 0.4 else 0, "smp": 2 if kind == "vcpus" else 1, "qemu": "default", "multifd": 0,
+        "auto_converge": False,
+    }
+
+
 def grid(seed=1, quick=False):
     """The cases, kinds in turn, so that any beginning of the list is a spread."""
     rng = random.Random(f"dirtyprof accuracy {seed} {quick}")
-    n = QUICK if quick else FULL
-    return [_case(rng, i, KINDS[i % len(KINDS)], quick) for i in range(n)]
+    if quick:
+        return [_case(rng, i, KINDS[i % len(KINDS)], quick) for i in range(QUICK)]
+    return [_case(rng, i, KINDS[i % len(KINDS)], quick) for i in range(FULL)] + \
+        [_uncapped(rng, i, KINDS[i % len(KINDS)]) for i in range(UNCAPPED)]
