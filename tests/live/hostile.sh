@@ -10,17 +10,10 @@ dpvmm=${DPVMM:-$build/tests/dpvmm}
 fake_qmp=${FAKE_QMP:-$build/tests/lib/fake_qmp}
 PATH=$PATH:/usr/sbin:/sbin
 
-skip_all()
-{
-	echo "1..0 # SKIP $1"
-	exit 0
-}
-[ "$(id -u)" = 0 ] || skip_all "needs root"
-[ -w /dev/kvm ] || skip_all "no access to /dev/kvm"
-command -v bpftool >/dev/null || skip_all "bpftool is not installed"
-for f in "$dirtyprof" "$dpvmm" "$fake_qmp"; do
-	[ -x "$f" ] || { echo "1..0"; echo "hostile.sh: $f is not built" >&2; exit 1; }
-done
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+needs root kvm bpftool
+built "$dirtyprof" "$dpvmm" "$fake_qmp"
 
 dir=$(mktemp -d) || exit 1
 chmod 755 "$dir"
@@ -37,18 +30,9 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 
-n=0
-failed=0
-result()
+explain()
 {
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n - $2"
-		sed 's/^/# /' "$dir/err" 2>/dev/null | head -5
-	fi
+	sed 's/^/# /' "$dir/err" 2>/dev/null | head -5
 }
 
 # refused NAME PATTERN COMMAND...: exit status 1, exactly one line on stderr that matches, nothing on stdout.
@@ -148,8 +132,7 @@ if mount -t tmpfs -o size=8k tmpfs "$dir/small" 2>/dev/null; then
 	umount "$dir/small" && mounted=
 else
 	for what in "full" "left behind" "read-only"; do
-		n=$((n + 1))
-		echo "ok $n - textfile: $what # SKIP cannot mount a tmpfs"
+		skip "textfile: $what" "cannot mount a tmpfs"
 	done
 fi
 timeout 30 "$dirtyprof" -p "$vm" 0.2 3 >/dev/full 2>"$dir/err"
@@ -234,9 +217,7 @@ if [ -n "$qemu" ]; then
 	refused "a QEMU under TCG" "TCG" "$dirtyprof" -p "$tcg" 1 1
 	kill "$tcg" 2>/dev/null
 else
-	n=$((n + 1))
-	echo "ok $n - a QEMU under TCG # SKIP qemu-system-x86_64 is not installed"
+	skip "a QEMU under TCG" "qemu-system-x86_64 is not installed"
 fi
 
-echo "1..$n"
-[ $failed = 0 ]
+finish

@@ -7,16 +7,9 @@ here=$(dirname "$0")
 python=${PYTHON:-/usr/bin/python3}
 export BUILD="${BUILD:-build}"
 
-skip_all()
-{
-	echo "1..0 # SKIP $1"
-	exit 0
-}
-[ "$(id -u)" = 0 ] || skip_all "network namespaces need root"
-[ -w /dev/kvm ] || skip_all "no access to /dev/kvm"
-for tool in "${QEMU:-qemu-system-x86_64}" ip tc jq; do
-	command -v "$tool" >/dev/null || skip_all "$tool is not installed"
-done
+# shellcheck source=tests/lib/tap.sh
+. "$here/../lib/tap.sh"
+needs root kvm "${QEMU:-qemu-system-x86_64}" ip tc jq
 
 dir=$(mktemp -d) || exit 1
 pid=
@@ -29,24 +22,12 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 
-n=0
-failed=0
-result()
-{
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		failed=1
-	fi
-}
 # check FILE NAME JQ-EXPRESSION
 check()
 {
 	[ -s "$1" ] && jq -e "$3" "$1" >/dev/null
 	status=$?
-	result "$2" "$status"
+	result "$status" "$2"
 	if [ "$status" != 0 ]; then
 		sed 's/^/# /' "$1"
 	fi
@@ -100,7 +81,9 @@ check "$dir/ring" "dirty ring: a paced guest keeps its pace and converges" \
 	'.status == "completed" and .guest.writes_per_s > 4900 and .guest.writes_per_s < 5100'
 
 lab migrate --guest rounds:$P --rate 1gbit --downtime-limit 100 --timeout 3 --json >"$dir/never"
-result "a guest that cannot converge is given up (status $?)" "$([ "$(jq -r .status "$dir/never")" = cancelled ]; echo $?)"
+status=$?
+[ "$(jq -r .status "$dir/never")" = cancelled ]
+result $? "a guest that cannot converge is given up (status $status)"
 
 lab run --guest rounds:$P --seconds 60 >"$dir/run" &
 pid=$!
@@ -115,9 +98,10 @@ kill -9 "$lab_pid"
 wait "$pid" 2>/dev/null
 pid=
 sleep 0.5
-result "a laboratory that is killed takes its QEMU with it" "$([ -n "$vm" ] && gone "$vm"; echo $?)"
+[ -n "$vm" ] && gone "$vm"
+result $? "a laboratory that is killed takes its QEMU with it"
 lab run --guest idle --seconds 0.1 >/dev/null
-result "and the next one removes the rest" "$([ -z "$(left_behind "$lab_pid")" ]; echo $?)"
+[ -z "$(left_behind "$lab_pid")" ]
+result $? "and the next one removes the rest"
 
-echo "1..$n"
-exit $failed
+finish

@@ -8,16 +8,10 @@ build=${BUILD:-build}
 dirtyprof=${DIRTYPROF:-$build/dirtyprof}
 dpvmm=${DPVMM:-$build/tests/dpvmm}
 
-skip_all()
-{
-	echo "1..0 # SKIP $1"
-	exit 0
-}
-[ "$(id -u)" = 0 ] || skip_all "needs root"
-[ -w /dev/kvm ] || skip_all "no access to /dev/kvm"
-for f in "$dirtyprof" "$dpvmm"; do
-	[ -x "$f" ] || { echo "1..0"; echo "replay.sh: $f is not built" >&2; exit 1; }
-done
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+needs root kvm
+built "$dirtyprof" "$dpvmm"
 
 dir=$(mktemp -d) || exit 1
 pids=()
@@ -31,18 +25,9 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 
-n=0
-failed=0
-result()
+explain()
 {
-	n=$((n + 1))
-	if [ "$1" = 0 ]; then
-		echo "ok $n - $2"
-	else
-		failed=$((failed + 1))
-		echo "not ok $n - $2"
-		head -5 "$dir/live.err" "$dir/replay.err" 2>/dev/null | sed 's/^/# /'
-	fi
+	head -5 "$dir/live.err" "$dir/replay.err" 2>/dev/null | sed 's/^/# /'
 }
 
 # start_vm OPTIONS...: a dpvmm in the background; its pid in $vm
@@ -133,5 +118,4 @@ lines=$("$dirtyprof" report --json "$dir/killed" 2>"$dir/replay.err" | grep -c '
 [ "$lines" = 2 ]
 result $? "and can be added to"
 
-echo "1..$n"
-exit $((failed > 0))
+finish

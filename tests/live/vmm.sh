@@ -5,14 +5,10 @@
 set -u
 dpvmm=${DPVMM:-${BUILD:-build}/tests/dpvmm}
 
-skip_all()
-{
-	echo "1..0 # SKIP $1"
-	exit 0
-}
-[ -w /dev/kvm ] || skip_all "no access to /dev/kvm"
-command -v jq >/dev/null || skip_all "jq is not installed"
-[ -x "$dpvmm" ] || { echo "1..0"; echo "vmm.sh: $dpvmm is not built" >&2; exit 1; }
+# shellcheck source=tests/lib/tap.sh
+. "$(dirname "$0")/../lib/tap.sh"
+needs kvm jq
+built "$dpvmm"
 
 out=$(mktemp) || exit 1
 pid=
@@ -25,19 +21,16 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 1' INT TERM
 
-n=0
-failed=0
+explain()
+{
+	sed 's/^/# /' "$out"
+}
+
 # check NAME JQ-EXPRESSION: the expression sees the array of events
 check()
 {
-	n=$((n + 1))
-	if [ -s "$out" ] && jq -es "$2" "$out" >/dev/null; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		failed=1
-		sed 's/^/# /' "$out"
-	fi
+	[ -s "$out" ] && jq -es "$2" "$out" >/dev/null
+	result $? "$1"
 }
 run()
 {
@@ -132,5 +125,4 @@ status=$?
 pid=
 check "SIGTERM ends it, with its totals (status $status)" "$status == 0 and .[-1].event == \"end\" and .[-1].seconds < 5"
 
-echo "1..$n"
-exit $failed
+finish

@@ -3,10 +3,10 @@
 # The bash completion, asked as bash asks it. TAP.
 set -u
 cd "$(dirname "$0")/../.." || exit 1
+. tests/lib/tap.sh
 # shellcheck source=/dev/null
 . packaging/completion/dirtyprof.bash
 
-n=0 failed=0
 # shellcheck disable=SC2317,SC2329 # the completion calls it
 dirtyprof()
 {
@@ -33,14 +33,12 @@ want()
 	COMPREPLY=()
 	_dirtyprof 2>/dev/null
 	got=${COMPREPLY[*]-}
-	n=$((n + 1))
-	if [ "$got" = "$expected" ]; then
-		echo "ok $n - $name"
-	else
-		echo "not ok $n - $name"
+	explain()
+	{
 		echo "# offered \"$got\", not \"$expected\""
-		failed=1
-	fi
+	}
+	[ "$got" = "$expected" ]
+	result $? "$name"
 }
 
 dir=$(mktemp -d) || exit 1
@@ -63,5 +61,4 @@ want "--start= offers files" "$dir/a.txt" --start = "$dir/a.t"
 want "report takes a page" "--html" report --ht
 want "--start alone takes no value" "--json" --start --js
 
-echo "1..$n"
-exit $failed
+finish

@@ -4,26 +4,12 @@
 set -u
 export LC_ALL=C
 cd "$(dirname "$0")/../.." || exit 1
+. tests/lib/tap.sh
 BUILD=${BUILD:-build}
 # make's own settings belong to the build that runs this
 unset MAKEFLAGS MFLAGS MAKELEVEL DESTDIR PREFIX
 
-if [ ! -x "$BUILD/dirtyprof" ]; then
-	echo "1..0 # SKIP $BUILD/dirtyprof is not built"
-	exit 0
-fi
-
-n=0 failed=0
-ok()
-{
-	n=$((n + 1))
-	if [ "$2" = 0 ]; then
-		echo "ok $n - $1"
-	else
-		echo "not ok $n - $1"
-		failed=1
-	fi
-}
+[ -x "$BUILD/dirtyprof" ] || skip_all "$BUILD/dirtyprof is not built"
 
 tmp=$(mktemp -d) || exit 1
 trap 'rm -rf "$tmp"' EXIT
@@ -44,20 +30,25 @@ installed()
 }
 
 run_make install PREFIX=/usr
-ok "install" $?
-ok "the program runs" "$("$dest/usr/sbin/dirtyprof" --version | grep -q '^dirtyprof [0-9]'; echo $?)"
+result $? "install"
+"$dest/usr/sbin/dirtyprof" --version | grep -q '^dirtyprof [0-9]'
+result $? "the program runs"
 for f in share/man/man8/dirtyprof.8 share/bash-completion/completions/dirtyprof lib/systemd/system/dirtyprof@.service \
 	share/doc/dirtyprof/README.md share/doc/dirtyprof/docs/operators.md share/doc/dirtyprof/docs/schema.json; do
-	ok "$f is there, for all to read" "$([ "$(stat -c %a "$dest/usr/$f")" = 644 ]; echo $?)"
+	[ "$(stat -c %a "$dest/usr/$f")" = 644 ]
+	result $? "$f is there, for all to read"
 done
-ok "the unit starts what was installed" \
-	"$(grep -q '^ExecStart=/usr/sbin/dirtyprof ' "$dest/usr/lib/systemd/system/dirtyprof@.service"; echo $?)"
-ok "DESTDIR is in no file" "$(! grep -rqIF "$dest" "$dest"; echo $?)"
-ok "nothing outside the prefix" "$(! installed | grep -qv '^\./usr/'; echo $?)"
+grep -q '^ExecStart=/usr/sbin/dirtyprof ' "$dest/usr/lib/systemd/system/dirtyprof@.service"
+result $? "the unit starts what was installed"
+! grep -rqIF "$dest" "$dest"
+result $? "DESTDIR is in no file"
+! installed | grep -qv '^\./usr/'
+result $? "nothing outside the prefix"
 
 before=$(installed)
 run_make install PREFIX=/usr
-ok "a second install changes nothing" "$([ "$before" = "$(installed)" ]; echo $?)"
+[ "$before" = "$(installed)" ]
+result $? "a second install changes nothing"
 
 # Others' files: one in every folder that install uses
 while read -r d; do
@@ -65,16 +56,18 @@ while read -r d; do
 done < <(find "$dest" -type d)
 foreign=$(installed | grep "somebody else's")
 run_make uninstall PREFIX=/usr
-ok "uninstall" $?
-ok "it removes what install put there, and nothing else" "$([ "$(installed)" = "$foreign" ]; echo $?)"
+result $? "uninstall"
+[ "$(installed)" = "$foreign" ]
+result $? "it removes what install put there, and nothing else"
 run_make uninstall PREFIX=/usr
-ok "uninstall where nothing is installed" $?
+result $? "uninstall where nothing is installed"
 
 rm -rf "$dest"
 run_make install
-ok "the default prefix is /usr/local" "$([ -x "$dest/usr/local/sbin/dirtyprof" ]; echo $?)"
+[ -x "$dest/usr/local/sbin/dirtyprof" ]
+result $? "the default prefix is /usr/local"
 run_make uninstall
-ok "and its folder of documents goes too" "$([ -z "$(installed)" ] && [ ! -e "$dest/usr/local/share/doc/dirtyprof" ]; echo $?)"
+[ -z "$(installed)" ] && [ ! -e "$dest/usr/local/share/doc/dirtyprof" ]
+result $? "and its folder of documents goes too"
 
-echo "1..$n"
-exit $failed
+finish
