@@ -12,7 +12,7 @@
 static const double instants[] = { 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 3.0, 5.0 };
 #define NINSTANTS (sizeof(instants) / sizeof(instants[0]))
 
-struct guest_case {
+struct curve_case {
 	const char *name;
 	struct sim_tier tier[2];
 	uint32_t ntiers;
@@ -21,7 +21,7 @@ struct guest_case {
 	double width; /* the half band may not exceed this share of U, from 50 ms on */
 };
 
-static const struct guest_case ring_cases[] = {
+static const struct curve_case ring_cases[] = {
 	{ "uniform, fast",
 	  { { .kind = SIM_RANDOM, .first = 100, .pages = 24989, .rate = 125000 } },
 	  1,
@@ -109,7 +109,7 @@ static void test_ring(void **state)
 	uint32_t i;
 
 	for (i = 0; i < sizeof(ring_cases) / sizeof(ring_cases[0]); i++) {
-		const struct guest_case *k = &ring_cases[i];
+		const struct curve_case *k = &ring_cases[i];
 		struct sim_tier tier[2] = { k->tier[0], k->tier[1] };
 		struct sim_guest g = { tier, k->ntiers, 0x9E3779B97F4A7C15ULL + i };
 		struct sim_probe *p = sim_probe_new();
@@ -157,7 +157,7 @@ static void test_kaplan_meier_fails(void **state)
 }
 
 static const struct harvest_case {
-	struct guest_case guest;
+	struct curve_case guest;
 	double len[3];
 	uint32_t nlen, windows;
 	double peek;

@@ -12,41 +12,11 @@
 #include <cmocka.h>
 
 #include "dirtyprof/report.h"
-#include "sim_probe.h"
+#include "guest_cases.h"
 
-#define MB 1e6
-#define W  (4096 + DP_WIRE_HEADER)
-
-struct guest_case {
-	const char *name;
-	struct sim_tier tier[2];
-	uint32_t ntiers;
-};
-
-/* Two of them are unevenly spread over the regions. */
-static const struct guest_case guests[] = {
-	{ "uniform", { { .kind = SIM_RANDOM, .first = 0, .pages = 65521, .rate = 12000 } }, 1 },
-	{ "two tiers",
-	  { { .kind = SIM_RANDOM, .first = 50000, .pages = 2003, .rate = 100000 },
-	    { .kind = SIM_RANDOM, .first = 0, .pages = 40009, .rate = 6000 } },
-	  2 },
-	{ "rewrite", { { .kind = SIM_SWEEP, .first = 6000, .pages = 8009, .rate = 400000 } }, 1 },
-};
-#define NGUESTS (sizeof(guests) / sizeof(guests[0]))
-
-static struct dp_curve *observe(const struct guest_case *k)
-{
-	struct sim_tier tier[2] = { k->tier[0], k->tier[1] };
-	struct sim_guest g = { tier, k->ntiers, 0xD1B54A32D192ED03ULL };
-	struct sim_probe *p = sim_probe_new();
-	struct dp_curve *c = dp_curve_new();
-
-	assert_non_null(c);
-	assert_int_equal(sim_run_ring(p, &g, c, 0.0, 5.0, 1.0, 4096), 0);
-	assert_int_equal(dp_curve_fit(c), 0);
-	free(p);
-	return c;
-}
+/* Uniform, two tiers, a rewrite: the last two are unevenly spread over the regions. */
+static const struct guest_case *const some[] = { &guests[1], &guests[2], &guests[4] };
+#define NSOME (sizeof(some) / sizeof(some[0]))
 
 /* A report of a guest of SIM_PAGES, with all that a table needs. */
 static struct dp_report *report_of(const struct dp_curve *c)
@@ -104,8 +74,8 @@ static void points_are_the_curve(void **state)
 	struct dp_points *p = malloc(sizeof(*p));
 	size_t k;
 
-	for (k = 0; k < NGUESTS; k++) {
-		struct dp_curve *c = observe(&guests[k]), *again;
+	for (k = 0; k < NSOME; k++) {
+		struct dp_curve *c = observe(some[k], 5.0), *again;
 		double t;
 		uint32_t r;
 		int e;
@@ -116,7 +86,7 @@ static void points_are_the_curve(void **state)
 		again = dp_curve_from_points(p);
 		assert_non_null(again);
 		for (t = 2e-6; t < 1000.0; t *= 1.37) {
-			close_est(guests[k].name, dp_curve_eval(c, DP_4K, t), dp_curve_eval(again, DP_4K, t),
+			close_est(some[k]->name, dp_curve_eval(c, DP_4K, t), dp_curve_eval(again, DP_4K, t),
 				  2e-3);
 		}
 		/* The regions' shares, at the times at which a prediction reads them off. */
@@ -125,7 +95,7 @@ static void points_are_the_curve(void **state)
 				double x = part_of(c, r, ldexp(1, e)), y = part_of(again, r, ldexp(1, e));
 
 				if (fabs(x - y) > 1e-3)
-					fail_msg("%s, region %u, 2^%d s: %.4f, %.4f", guests[k].name, r, e, x,
+					fail_msg("%s, region %u, 2^%d s: %.4f, %.4f", some[k]->name, r, e, x,
 						 y);
 			}
 		}
@@ -145,8 +115,8 @@ static void cells_are_predictions(void **state)
 	const struct dp_basis_vm vm = { .pid = 1 };
 	size_t k;
 
-	for (k = 0; k < NGUESTS; k++) {
-		struct dp_curve *c = observe(&guests[k]);
+	for (k = 0; k < NSOME; k++) {
+		struct dp_curve *c = observe(some[k], 5.0);
 		struct dp_report *r = report_of(c);
 		uint32_t i, j;
 
@@ -167,13 +137,13 @@ static void cells_are_predictions(void **state)
 				plan.limit = t->limit[j];
 				assert_int_equal(dp_predict(c, &link, &plan, p), 0);
 				if (p->verdict != t->cell[i][j].verdict)
-					fail_msg("%s, %g, %g: %s, not %s", guests[k].name, b, plan.limit,
+					fail_msg("%s, %g, %g: %s, not %s", some[k]->name, b, plan.limit,
 						 dp_verdict_name(t->cell[i][j].verdict),
 						 dp_verdict_name(p->verdict));
 				if (p->verdict != DP_CONVERGES)
 					continue;
-				close_est(guests[k].name, t->cell[i][j].total, p->total, 0.01);
-				close_est(guests[k].name, t->cell[i][j].downtime, p->downtime, 0.01);
+				close_est(some[k]->name, t->cell[i][j].total, p->total, 0.01);
+				close_est(some[k]->name, t->cell[i][j].downtime, p->downtime, 0.01);
 			}
 		}
 		free(r);
@@ -201,8 +171,8 @@ static void json_loses_nothing(void **state)
 	static struct dp_table_report a, b;
 	size_t k;
 
-	for (k = 0; k < NGUESTS; k++) {
-		struct dp_curve *c = observe(&guests[k]);
+	for (k = 0; k < NSOME; k++) {
+		struct dp_curve *c = observe(some[k], 5.0);
 		struct dp_report *r = report_of(c);
 		struct dp_buf json = { 0 }, one = { 0 }, two = { 0 };
 		struct dp_basis_vm vm;
@@ -442,7 +412,7 @@ static void fuzz(void **state)
 {
 	const size_t room = 1 << 17;
 	unsigned int runs = getenv("DP_FUZZ_RUNS") ? (unsigned int)atoi(getenv("DP_FUZZ_RUNS")) : 1500, i;
-	struct dp_curve *c = observe(&guests[1]);
+	struct dp_curve *c = observe(some[1], 5.0);
 	struct dp_report *r = report_of(c);
 	struct dp_buf json = { 0 }, out = { 0 };
 	char *buf = malloc(room), msg[160];
