@@ -56,8 +56,10 @@ struct dp_vm_rec {
 	__s32 running;	/* vCPUs inside KVM_RUN; -1 = this kernel does not show it */
 	__u32 done;	/* the walk over the slots is complete */
 	__u32 mmu;	/* DP_VM_*: POWER, of a guest under KVM HV */
+	__u32 ran;	/* vCPUs that have been in KVM_RUN at some time */
+	__u32 pad;
 };
-_Static_assert(sizeof(struct dp_vm_rec) == 72, "shared layout");
+_Static_assert(sizeof(struct dp_vm_rec) == 80, "shared layout");
 
 #define DP_SLOT_RECS 2048
 #define DP_VCPU_PTRS 256

@@ -135,10 +135,13 @@ static __always_inline void walk_on(void)
 	}
 }
 
-/* How many vCPUs are inside KVM_RUN; a pointer that no longer belongs to this VM is passed over. */
-static __always_inline int count_running(struct kvm *kvm)
+/*
+ * How many vCPUs are inside KVM_RUN, and how many have been there at some time; a pointer that no longer belongs to this VM is
+ * passed over.
+ */
+static __always_inline void count_vcpus(struct kvm *kvm)
 {
-	int i, n = 0;
+	int i;
 
 	for (i = 0; i < DP_VCPU_PTRS; i++) {
 		struct kvm_vcpu *vcpu = (void *)vcpu_ptrs[i];
@@ -148,12 +151,14 @@ static __always_inline int count_running(struct kvm *kvm)
 			break;
 		if (BPF_CORE_READ(vcpu, kvm) != kvm)
 			continue;
+		if (kvm_vcpu_tid(vcpu))
+			vm_out.ran++;
 		runs = kvm_vcpu_runs(vcpu);
 		if (runs < 0)
-			return -1;
-		n += runs;
+			vm_out.running = -1;
+		else
+			vm_out.running += runs;
 	}
-	return n;
 }
 
 /*
@@ -173,7 +178,7 @@ int vm_inspect(struct bpf_raw_tracepoint_args *ctx)
 		vm_out.manual_protect = kvm_manual_protect(kvm);
 		vm_out.ring_bytes = kvm_ring_bytes(kvm);
 		vm_out.nlogging = kvm_nlogging(kvm);
-		vm_out.running = count_running(kvm);
+		count_vcpus(kvm);
 		vm_out.mmu = kvm_power_mmu(kvm);
 		vm_out.naspaces = bpf_core_field_size(kvm->memslots) / 8;
 		walk.kvm = (u64)kvm;

@@ -97,6 +97,11 @@ struct dp_sync_report {
 	double rounds; /* the whole migration's, rounds already seen included */
 };
 
+/* A moment, s: since attaching; since the epoch; on CLOCK_MONOTONIC, which all processes of a host share. NAN unknown. */
+struct dp_moment {
+	double t, wall, mono;
+};
+
 enum dp_outcome { DP_MIG_NONE, DP_MIG_RUNNING, DP_MIG_DONE, DP_MIG_CANCELLED };
 const char *dp_outcome_name(enum dp_outcome o);
 
@@ -116,6 +121,7 @@ struct dp_migration {
 	double total,
 		downtime; /* what happened; NAN while running. Without QMP downtime is from the guest's last
 	                                   instruction here to the last byte sent: a lower bound */
+	struct dp_moment last_ran; /* when the guest last ran here; known once it is done */
 	/* what the log does not show: of the downtime, what was not RAM (s), and what the sockets held while the wire was
 	 * the limit (bytes); NAN where it could not be told */
 	double fixed_seen, queue_seen;
@@ -261,6 +267,9 @@ struct dp_report {
 
 	struct dp_speeds speeds;
 	struct dp_migration mig;
+	/* when the guest first ran here, if it had not before (the destination of a migration); first_now: since the last line */
+	struct dp_moment first_ran;
+	bool first_now;
 	uint32_t nsyncs;	/* since the last line: as in mig.syncs, and those outside a migration */
 	uint32_t dropped_syncs; /* since the last line, for want of room */
 	struct dp_sync_report syncs[DP_REPORT_SYNCS];

@@ -45,6 +45,7 @@ struct dp_session_opts {
 	uint32_t channels;	    /* of multifd, from QMP; 0 = unknown */
 	bool multifd;		    /* also found out from the number of channels */
 	double interval;	    /* s between lines; 0 = none */
+	uint64_t clock_ns;	    /* CLOCK_MONOTONIC at the session's zero; 0 = unknown */
 	const char *started_by;	    /* what dirtyprof did to switch logging on: "--start"; "" nothing */
 	const char *hook;	    /* "tp_btf kvm_dirty_ring_push" */
 	const char *command;	    /* the command line, for the record */

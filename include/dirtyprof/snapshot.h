@@ -295,6 +295,10 @@ struct dp_snapshot {
 	double zero_scan_bps; /* speed at which this host finds its zero pages, bytes/s, measured; 0 unknown */
 	double vcpu_busy; /* share of the interval that a vCPU ran, (0, 1], the busier ones counting more; 0 unknown */
 	uint64_t vcpu_stopped_ns; /* when the guest last ran, if the VM stopped for good; 0 = runs */
+	uint64_t
+		vcpu_left_ns; /* when the last vCPU left the guest, if none is in it now; 0 = one is, or unknown */
+	uint64_t
+		vcpu_first_ns; /* when the guest first ran, if it had not when it was attached to; 0 = else */
 };
 
 #endif

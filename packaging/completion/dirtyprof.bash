@@ -29,7 +29,7 @@ _dirtyprof()
 		return ;;
 	--hook)
 		[[ $cur == *=* ]] && return
-		mapfile -t COMPREPLY < <(compgen -W "vm= ring= mark= harvest= wire= runs=" -- "$cur")
+		mapfile -t COMPREPLY < <(compgen -W "vm= ring= mark= harvest= wire= runs= entry=" -- "$cur")
 		compopt -o nospace 2>/dev/null
 		return ;;
 	--source)

@@ -19,6 +19,12 @@ static void number_formats(void **state)
 		{ dp_fmt_bytes, 99 * MIB, "99.0 MiB" },
 		{ dp_fmt_bytes, 1023.6 * MIB, "1.00 GiB" },
 		{ dp_fmt_bytes, 1.5 * MIB * MIB, "1.50 TiB" },
+		{ dp_fmt_clock, NAN, "-" },
+		{ dp_fmt_clock, -1, "-" },
+		{ dp_fmt_clock, 0, "00:00:00.000000 UTC" },
+		/* 2001-09-09 01:46:40 */
+		{ dp_fmt_clock, 1e9 + 0.25, "01:46:40.250000 UTC" },
+		{ dp_fmt_clock, 86399.9999996, "00:00:00.000000 UTC" },
 		{ dp_fmt_bits, 125e6, "1.00 Gb/s" },
 		{ dp_fmt_bits, 119e6, "952 Mb/s" },
 		{ dp_fmt_bits, 0, "0 b/s" },
@@ -210,6 +216,47 @@ static void says_that_granules_differ(void **state)
 	dp_buf_free(&b);
 }
 
+static void says_when_it_ran(void **state)
+{
+	struct dp_buf b = { 0 };
+	struct dp_report r;
+
+	fx_report(&r);
+	fill_migration(&r);
+	r.kind = DP_REPORT_SYNC;
+	r.nsyncs = 0;
+	r.first_now = true;
+	r.first_ran = (struct dp_moment){ 2.5, 1e9 + 0.125, 77.25 };
+	dp_text_line(&b, &r);
+	fx_check_text(&b);
+	assert_non_null(strstr(b.data, "01:46:40.125000"));
+	dp_buf_reset(&b);
+	dp_json_line(&b, &r);
+	fx_check_with(FX_VALIDATE, &b);
+	assert_non_null(strstr(b.data, "\"type\":\"arrival\""));
+	assert_non_null(
+		strstr(b.data,
+		       "\"first_ran\":{\"t_s\":2.5,\"time_s\":1000000000.125,\"monotonic_s\":77.25}"));
+	assert_null(strchr(strchr(b.data, '\n') + 1, '\n')); /* and nothing else */
+	dp_buf_reset(&b);
+	r.first_now = false;
+	dp_json_line(&b, &r);
+	assert_int_equal(b.len, 0);
+	r.mig.outcome = DP_MIG_DONE;
+	r.mig.last_ran = (struct dp_moment){ 3.5, 1e9 + 60.5, NAN };
+	dp_json_final(&b, &r);
+	fx_check_with(FX_VALIDATE, &b);
+	assert_non_null(
+		strstr(b.data, "\"last_ran\":{\"t_s\":3.5,\"time_s\":1000000060.5,\"monotonic_s\":null}"));
+	dp_buf_reset(&b);
+	dp_text_final(&b, &r);
+	fx_check_text(&b);
+	unwrap(&b);
+	assert_non_null(strstr(b.data, "first ran here at 01:46:40.125000 UTC"));
+	assert_non_null(strstr(b.data, "last ran here at 01:47:40.500000 UTC"));
+	dp_buf_free(&b);
+}
+
 static void says_what_it_waits_for(void **state)
 {
 	struct dp_buf b = { 0 };
@@ -331,6 +378,7 @@ int main(void)
 		cmocka_unit_test(line_layout),
 		cmocka_unit_test(truth_beside_prediction),
 		cmocka_unit_test(says_that_granules_differ),
+		cmocka_unit_test(says_when_it_ran),
 		cmocka_unit_test(says_what_it_waits_for),
 		cmocka_unit_test(all_words),
 		cmocka_unit_test(json_is_valid),

@@ -519,6 +519,84 @@ static void a_sync_told_late(void **state)
 	dp_session_free(s);
 }
 
+/* Session clock 0 is 1000 s of the monotonic one; the wall clock shows 5000 s at the end of the last interval. */
+static void last_run(void **state)
+{
+	static const struct {
+		uint64_t stopped, left;
+		double want; /* s; NAN unknown */
+		bool qmp;
+	} k[] = {
+		{ 5 * SEC + SEC / 4, 5 * SEC + SEC / 4, 5.25, false },
+		{ 0, 5 * SEC + SEC / 4, 5.25,
+		  true }, /* QEMU said so before it was sure that the guest stands still */
+		{ 5 * SEC + SEC / 4, 0, 5.25, false },
+		{ 0, 0, NAN, true },
+		{ 0, 5 * SEC + SEC / 4, NAN, false }, /* on its way back into the guest: it goes on */
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(k) / sizeof(k[0]); i++) {
+		struct dp_session_opts o = { .clock_ns = 1000 * SEC };
+		const struct dp_moment *m;
+		struct fx f;
+		struct dp_session *s = migrated(&f);
+
+		assert_int_equal(dp_session_set_opts(s, &o), 0);
+		f.s.wall_us = 5000000000ll;
+		f.s.vcpu_stopped_ns = k[i].stopped;
+		f.s.vcpu_left_ns = k[i].left;
+		f.s.qmp_known = f.s.qmp_done = k[i].qmp;
+		f.s.reason = DP_LAST;
+		m = &add(s, &f)->mig.last_ran;
+		if (isnan(k[i].want)) {
+			assert_true(isnan(m->t) && isnan(m->wall) && isnan(m->mono));
+		} else {
+			close_to(m->t, 5.25);
+			close_to(m->wall, 5000 - ((double)f.s.t1_ns / 1e9 - 5.25));
+			close_to(m->mono, 1005.25);
+		}
+		/* what comes later does not change it; where it was not known it may be now */
+		fx_next(&f, SEC, DP_TIMER);
+		f.s.vcpu_stopped_ns = f.s.vcpu_left_ns = 6 * SEC;
+		m = &add(s, &f)->mig.last_ran;
+		if (!isnan(k[i].want))
+			close_to(m->t, 5.25);
+		else if (k[i].qmp)
+			close_to(m->t, 6);
+		dp_session_free(s);
+	}
+}
+
+/* It first ran at 0.25 s; told with the line of that time, and once. */
+static void first_run(void **state)
+{
+	struct fx f;
+	struct dp_session *s = session(&f, (struct dp_session_opts){ 0 });
+	const struct dp_report *r;
+
+	fx_next(&f, SEC / 5, DP_TIMER);
+	r = add(s, &f);
+	assert_false(r->first_now);
+	assert_true(isnan(r->first_ran.t) && isnan(r->first_ran.wall) && isnan(r->first_ran.mono));
+	fx_next(&f, SEC / 10, DP_SYNC);
+	f.s.wall_us = 70000000;
+	f.s.vcpu_first_ns = SEC / 4;
+	r = add(s, &f);
+	assert_true(r->first_now);
+	close_to(r->first_ran.t, 0.25);
+	close_to(r->first_ran.wall, 70 - 0.05);
+	assert_true(isnan(r->first_ran.mono)); /* a trace of before it was recorded */
+	fx_next(&f, SEC, DP_TIMER);
+	f.s.wall_us = 71000000;
+	f.s.vcpu_first_ns = SEC / 4;
+	r = add(s, &f);
+	assert_false(r->first_now);
+	close_to(r->first_ran.t, 0.25);
+	close_to(dp_session_final(s)->first_ran.wall, 70 - 0.05);
+	dp_session_free(s);
+}
+
 static void cancelled(void **state)
 {
 	struct fx f;
@@ -924,6 +1002,8 @@ int main(void)
 		cmocka_unit_test(remaining_is_a_bound_at_first),
 		cmocka_unit_test(setup_sync_is_no_round),
 		cmocka_unit_test(done_on_the_wire),
+		cmocka_unit_test(last_run),
+		cmocka_unit_test(first_run),
 		cmocka_unit_test(cancelled),
 		cmocka_unit_test(a_stall_is_no_end),
 		cmocka_unit_test(terms_are_seen),

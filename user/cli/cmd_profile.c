@@ -76,6 +76,7 @@ void dp_profile_session_opts(const struct profile *p, struct dp_session_opts *s)
 	dp_learned_apply(&p->learned, p->o.fixed_given, s);
 	s->throttle = p->o.throttle;
 	s->interval = (double)p->o.interval_ns / 1e9;
+	s->clock_ns = dp_watch_zero_ns(p->watch);
 	s->hook = dp_watch_hook(p->watch);
 	s->command = p->command;
 	s->started_by = p->o.start ? "--start" : "";

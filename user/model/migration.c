@@ -71,6 +71,7 @@ void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap)
 	mt->m.start = (double)(mt->first_ns ? mt->first_ns : snap->t0_ns) * NS;
 	mt->m.total = mt->m.downtime = mt->m.fixed_seen = mt->m.queue_seen = NAN;
 	mt->m.path_given = mt->m.path_seen = NAN;
+	mt->m.last_ran = dp_moment_nan();
 	mt->unacked = s->total_sent - s->total_acked;
 	mt->m.multifd = snap->wire.channels > 1;
 	mt->last_sync = mt->m.start;
@@ -313,6 +314,16 @@ static void finish(struct dp_session *s, const struct dp_snapshot *snap, enum dp
 	see_path(s);
 }
 
+/* QEMU can say that it is done before the guest was seen to have stopped. */
+static void take_last(struct dp_session *s, const struct dp_snapshot *snap)
+{
+	struct dp_migration *m = &s->mig.m;
+	uint64_t t = s->stopped_ns ? s->stopped_ns : s->left_ns;
+
+	if (m->outcome == DP_MIG_DONE && isnan(m->last_ran.t) && t)
+		m->last_ran = dp_moment_of(s, snap, t);
+}
+
 /* QEMU's own figures, which may come after the end was seen on the wire. */
 static void take_qmp(struct dp_session *s, const struct dp_snapshot *snap)
 {
@@ -385,6 +396,7 @@ void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap)
 		m->remaining = left_at(mt, mt->sent);
 	}
 	look_for_end(s, snap);
+	take_last(s, snap);
 	take_qmp(s, snap);
 }
 

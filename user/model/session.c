@@ -61,6 +61,7 @@ struct dp_session *dp_session_new(const struct dp_session_opts *o)
 	s->r.bpf_seconds = NAN;
 	s->mig.m.total = s->mig.m.downtime = s->mig.m.remaining = NAN;
 	s->mig.m.before_total = s->mig.m.before_downtime = s->mig.m.before_blackout = dp_est_nan();
+	s->mig.m.last_ran = s->r.first_ran = dp_moment_nan();
 	s->mig.m.fixed_seen = s->mig.m.queue_seen = NAN;
 	s->mig.m.path_given = s->mig.m.path_seen = NAN;
 	s->mig.m.before_rounds = NAN;
@@ -124,8 +125,10 @@ static void forget_shown(struct dp_session *s)
 		s->wire_seen = false;
 		r->logging_changed = false;
 	}
-	if (s->shown_syncs)
+	if (s->shown_syncs) {
 		r->nsyncs = r->dropped_syncs = 0;
+		r->first_now = false;
+	}
 	s->shown_line = s->shown_syncs = false;
 }
 
@@ -328,6 +331,11 @@ int dp_session_add(struct dp_session *s, const struct dp_snapshot *snap)
 	s->reason = snap->reason;
 	s->t1 = (double)snap->t1_ns * NS;
 	s->stopped_ns = snap->vcpu_stopped_ns;
+	s->left_ns = snap->vcpu_left_ns;
+	if (snap->vcpu_first_ns && isnan(s->r.first_ran.t)) {
+		s->r.first_ran = dp_moment_of(s, snap, snap->vcpu_first_ns);
+		s->r.first_now = true;
+	}
 	add_counts(s, snap);
 	if (s->mig.m.outcome == DP_MIG_RUNNING)
 		dp_mig_found(s, snap);

@@ -248,3 +248,14 @@ void dp_fill_change(struct dp_session *s)
 		r->rate = scaled(r->share, pages * DP_WIRE_UNIT / time);
 	r->resent = (struct dp_est){ inverse(r->share.hi), inverse(r->share.mid), inverse(r->share.lo) };
 }
+
+struct dp_moment dp_moment_of(const struct dp_session *s, const struct dp_snapshot *snap, uint64_t t_ns)
+{
+	struct dp_moment m = { (double)t_ns * NS, NAN, NAN };
+
+	if (snap->wall_us)
+		m.wall = (double)snap->wall_us / 1e6 - ((double)snap->t1_ns - (double)t_ns) * NS;
+	if (s->o.clock_ns)
+		m.mono = (double)(s->o.clock_ns + t_ns) * NS;
+	return m;
+}

@@ -76,7 +76,7 @@ struct dp_session {
 	double t1;		      /* end of the last snapshot */
 	double began; /* s: where the first snapshot begins; not 0 where a trace is played from later on */
 	enum dp_reason reason;
-	uint64_t stopped_ns;
+	uint64_t stopped_ns, left_ns; /* of the last snapshot */
 	uint64_t ram_pages;
 	double busy_s, busy_of; /* vCPU time, and the time it is of, s */
 	double total_logged, total_sent, total_acked;
@@ -98,6 +98,11 @@ struct dp_session {
 static inline struct dp_est dp_est_nan(void)
 {
 	return (struct dp_est){ NAN, NAN, NAN };
+}
+
+static inline struct dp_moment dp_moment_nan(void)
+{
+	return (struct dp_moment){ NAN, NAN, NAN };
 }
 
 /* bandwidth.c */
@@ -154,6 +159,8 @@ bool dp_phase_changed(const struct dp_phase *p, double *earlier, double *recent)
 void dp_fill_subject(struct dp_subject *out, const struct dp_vm *vm);
 void dp_fill_curve(struct dp_session *s);
 void dp_fill_change(struct dp_session *s);
+/* A time on the session's clock that lies at, or shortly before, the end of this snapshot. */
+struct dp_moment dp_moment_of(const struct dp_session *s, const struct dp_snapshot *snap, uint64_t t_ns);
 /* Copies at most size - 1 bytes; what is no printable UTF-8 becomes '?'. */
 void dp_clean(char *dst, size_t size, const char *src);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "probe/entry.h"
 #include "probe/events.h"
 #include "probe/harvest.h"
 #include "probe/hook.h"
@@ -94,9 +95,19 @@ static int try_runs(const char *how, char *msg, size_t len)
 	return err == -ENXIO ? 0 : err;
 }
 
+static int try_entry(const char *how, char *msg, size_t len)
+{
+	struct dp_entry *e;
+	int err = dp_entry_open(getpid(), how, &e, msg, len);
+
+	dp_entry_close(e);
+	return err;
+}
+
 static int (*const attempts[DP_USES])(const char *how, char *msg, size_t len) = {
 	[DP_USE_VM] = try_vm,		[DP_USE_RING] = try_ring, [DP_USE_MARK] = try_mark,
 	[DP_USE_HARVEST] = try_harvest, [DP_USE_WIRE] = try_wire, [DP_USE_RUNS] = try_runs,
+	[DP_USE_ENTRY] = try_entry,
 };
 
 /* A way's message names the way first, which here stands beside it. */

@@ -10,6 +10,7 @@
 
 #include "cli/log.h"
 #include "probe/bpf_util.h"
+#include "probe/entry.h"
 #include "probe/events.h"
 #include "probe/harvest.h"
 #include "probe/inspect.h"
@@ -22,9 +23,10 @@ static const struct {
 	const char *name;
 	const struct dp_way *ways;
 } uses[DP_USES] = {
-	[DP_USE_VM] = { "vm", dp_vm_ways },	  [DP_USE_RING] = { "ring", dp_ring_ways },
-	[DP_USE_MARK] = { "mark", dp_mark_ways }, [DP_USE_HARVEST] = { "harvest", dp_harvest_ways },
-	[DP_USE_WIRE] = { "wire", dp_wire_ways }, [DP_USE_RUNS] = { "runs", dp_runs_ways },
+	[DP_USE_VM] = { "vm", dp_vm_ways },	     [DP_USE_RING] = { "ring", dp_ring_ways },
+	[DP_USE_MARK] = { "mark", dp_mark_ways },    [DP_USE_HARVEST] = { "harvest", dp_harvest_ways },
+	[DP_USE_WIRE] = { "wire", dp_wire_ways },    [DP_USE_RUNS] = { "runs", dp_runs_ways },
+	[DP_USE_ENTRY] = { "entry", dp_entry_ways },
 };
 
 const char *dp_use_name(enum dp_hook_use use)

@@ -21,7 +21,16 @@ struct dp_way {
 };
 
 /* What hooks are for. */
-enum dp_hook_use { DP_USE_VM, DP_USE_RING, DP_USE_MARK, DP_USE_HARVEST, DP_USE_WIRE, DP_USE_RUNS, DP_USES };
+enum dp_hook_use {
+	DP_USE_VM,
+	DP_USE_RING,
+	DP_USE_MARK,
+	DP_USE_HARVEST,
+	DP_USE_WIRE,
+	DP_USE_RUNS,
+	DP_USE_ENTRY,
+	DP_USES
+};
 
 /* Which way each use is to take; NULL: the best that works. */
 struct dp_hooks {

@@ -119,7 +119,7 @@ static int open_all(struct dp_watch *w, char *msg, size_t len)
 	if (err)
 		return err;
 	dp_inspect_watch_vcpus(w->inspect);
-	return 0;
+	return dp_watch_entry_open(w, msg, len);
 }
 
 int dp_watch_open(const struct dp_watch_opts *o, struct dp_watch **out, char *msg, size_t len)
@@ -178,6 +178,7 @@ void dp_watch_close(struct dp_watch *w)
 	dp_watch_source_close(w);
 	dp_watch_change_close(w);
 	dp_wire_close(w->wire);
+	dp_entry_close(w->entry);
 	dp_inspect_close(w->inspect);
 	dp_proc_close(&w->proc);
 	dp_layout_free(&w->layout);
@@ -227,6 +228,11 @@ bool dp_watch_logging(const struct dp_watch *w)
 uint64_t dp_watch_now_ns(const struct dp_watch *w)
 {
 	return dp_mono_ns() - w->base_ns;
+}
+
+uint64_t dp_watch_zero_ns(const struct dp_watch *w)
+{
+	return w->base_ns;
 }
 
 static void sample_zero(struct dp_watch *w)
@@ -281,6 +287,8 @@ static int poll_once(struct dp_watch *w)
 			sample_zero(w);
 			w->next_zero = now - w->base_ns + ZERO_NS;
 		}
+		/* Told at once: who waits for it waits for this. */
+		w->want_snapshot |= dp_watch_entry_seen(w);
 	}
 	if (w->harvest && w->bitlog)
 		dp_watch_peek(w);
@@ -356,6 +364,8 @@ static struct dp_snapshot *make_snapshot(struct dp_watch *w, enum dp_reason reas
 	}
 	dp_watch_changes(w, &s->changes);
 	s->vcpu_stopped_ns = w->stopped_at;
+	s->vcpu_left_ns = dp_watch_left_ns(w);
+	s->vcpu_first_ns = w->first_ran;
 	dp_watch_self(w, &s->self);
 	return s;
 }
@@ -378,8 +388,13 @@ struct dp_snapshot *dp_watch_snapshot(struct dp_watch *w)
 
 struct dp_snapshot *dp_watch_finish(struct dp_watch *w)
 {
+	struct dp_kvm k;
+
 	if (w->snap.vm)
 		next_interval(w);
+	dp_watch_entry_seen(w);
+	/* Of a process that is gone no vCPU runs. */
+	w->kvm.vm.running = dp_inspect_look(w->inspect, &k) ? 0 : k.vm.running;
 	if (w->events)
 		dp_watch_read_events(w);
 	if (w->harvest) {

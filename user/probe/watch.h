@@ -39,7 +39,8 @@ enum dp_source dp_watch_source(const struct dp_watch *w);
 const char *dp_watch_hook(const struct dp_watch *w);
 const char *dp_watch_wire_problem(const struct dp_watch *w); /* why there is none, "" if there is */
 bool dp_watch_logging(const struct dp_watch *w);
-uint64_t dp_watch_now_ns(const struct dp_watch *w); /* the session's clock */
+uint64_t dp_watch_now_ns(const struct dp_watch *w);  /* the session's clock */
+uint64_t dp_watch_zero_ns(const struct dp_watch *w); /* CLOCK_MONOTONIC at its zero */
 
 enum dp_watch_event { DP_WATCH_NOTHING, DP_WATCH_SNAPSHOT, DP_WATCH_GONE, DP_WATCH_FD };
 

@@ -3,6 +3,7 @@
 #ifndef DIRTYPROF_PROBE_WATCH_INT_H
 #define DIRTYPROF_PROBE_WATCH_INT_H
 
+#include "probe/entry.h"
 #include "probe/harvest.h"
 #include "probe/inspect.h"
 #include "probe/events.h"
@@ -66,7 +67,9 @@ struct dp_watch {
 	bool collected;	   /* KVM lets the processor collect writes (PML) */
 	bool untold;	   /* a RESET for which no set of bits was free waits to be told with the next one */
 	struct dp_sync untold_sync;
-	bool logging;	     /* RAM logs */
+	bool logging;		/* RAM logs */
+	struct dp_entry *entry; /* while the guest has not run yet */
+	uint64_t first_ran;  /* session clock: its first run, if it began while we watched; 0 = it did not */
 	uint64_t stopped_at; /* session clock: the guest does not run since then; 0 = it runs */
 	uint64_t next_poll, next_drain, next_backing, next_zero, next_age;
 	struct interval iv;
@@ -106,6 +109,13 @@ uint64_t dp_mono_ns(void);
 /* watch_vm.c */
 int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact);
 bool dp_watch_guest_stopped(struct dp_watch *w);
+
+/* watch_entry.c */
+/* Where the guest has not run yet: waits for it. 0, or negative errno with msg set (a hook that was asked for does not work). */
+int dp_watch_entry_open(struct dp_watch *w, char *msg, size_t len);
+bool dp_watch_entry_seen(struct dp_watch *w); /* it has just run first: w->first_ran */
+/* Session clock: when the last vCPU left KVM_RUN, where none is inside; 0: one is, or it was not seen. */
+uint64_t dp_watch_left_ns(const struct dp_watch *w);
 
 /* watch_granule.c: from the MMU and the backing; from an interval's dirty pages, where they show more */
 void dp_watch_granule(struct dp_watch *w);

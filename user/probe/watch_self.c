@@ -25,6 +25,8 @@ static void all_stats(const struct dp_watch *w, uint64_t *runs, uint64_t *ns, ui
 		dp_events_stats(w->events, runs, ns, maps);
 	if (w->harvest)
 		dp_harvest_stats(w->harvest, runs, ns, maps);
+	if (w->entry)
+		dp_entry_stats(w->entry, runs, ns);
 	if (w->wire)
 		dp_wire_stats(w->wire, runs, ns, maps);
 }

@@ -91,6 +91,20 @@ char *dp_fmt_time(char *buf, size_t size, double s)
 	return buf;
 }
 
+char *dp_fmt_clock(char *buf, size_t size, double wall)
+{
+	unsigned long long us;
+
+	if (!(wall >= 0 && wall < 1e12)) {
+		snprintf(buf, size, "-");
+		return buf;
+	}
+	us = (unsigned long long)llround(wall * 1e6) % (86400ull * 1000000);
+	snprintf(buf, size, "%02llu:%02llu:%02llu.%06llu UTC", us / 3600000000ull, us / 60000000 % 60,
+		 us / 1000000 % 60, us % 1000000);
+	return buf;
+}
+
 char *dp_fmt_count(char *buf, size_t size, double n)
 {
 	unsigned long long v;

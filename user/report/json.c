@@ -94,6 +94,11 @@ void dp_json_line(struct dp_buf *b, const struct dp_report *r)
 		dp_json_sync(w, &r->syncs[i]);
 		flush(b, w);
 	}
+	if (r->first_now) {
+		w = record(r, "arrival", &failed);
+		dp_json_moment(w, "first_ran", &r->first_ran);
+		flush(b, w);
+	}
 	if (r->kind != DP_REPORT_INTERVAL)
 		return;
 	w = record(r, "interval", &failed);
@@ -111,6 +116,7 @@ void dp_json_final(struct dp_buf *b, const struct dp_report *r)
 	dp_jw_str(w, "hook", r->hook);
 	dp_jw_str(w, "started_by", r->started_by);
 	dp_jw_bool(w, "ever_logged", r->ever_logged);
+	dp_json_moment(w, "first_ran", &r->first_ran);
 	dp_json_vm(w, r);
 	common(w, r, true);
 	dp_json_curve(w, r);

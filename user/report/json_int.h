@@ -37,6 +37,8 @@ void dp_json_vm(struct dp_jw w, const struct dp_report *r);
 void dp_json_change(struct dp_jw w, const struct dp_change_report *c);
 void dp_json_bandwidth(struct dp_jw w, const struct dp_speeds *s);
 void dp_json_prediction(struct dp_jw w, const struct dp_report *r, bool rounds);
+void dp_json_moment(struct dp_jw in, const char *key,
+		    const struct dp_moment *m); /* its numbers null where unknown */
 void dp_json_migration(struct dp_jw w, const struct dp_migration *m, bool syncs);
 void dp_json_sync(struct dp_jw w, const struct dp_sync_report *y);
 void dp_json_notes(struct dp_jw w, const struct dp_report *r);

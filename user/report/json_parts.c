@@ -220,6 +220,16 @@ static void before(struct dp_jw in, const struct dp_migration *m, bool rounds)
 		round_list(w, m->before_round, m->before_nrounds);
 }
 
+void dp_json_moment(struct dp_jw in, const char *key, const struct dp_moment *m)
+{
+	struct dp_jw w = dp_jw_object(in, key);
+	bool known = m->t > 0;
+
+	dp_jw_num(w, "t_s", known ? m->t : NAN);
+	dp_jw_num(w, "time_s", known ? m->wall : NAN);
+	dp_jw_num(w, "monotonic_s", known ? m->mono : NAN);
+}
+
 void dp_json_migration(struct dp_jw in, const struct dp_migration *m, bool syncs)
 {
 	struct dp_jw w = dp_jw_object(in, "migration");
@@ -242,6 +252,7 @@ void dp_json_migration(struct dp_jw in, const struct dp_migration *m, bool syncs
 	dp_jw_bool(w, "measured_by_qemu", m->qmp);
 	dp_jw_num(w, "total_s", m->total);
 	dp_jw_num(w, "downtime_s", m->downtime);
+	dp_json_moment(w, "last_ran", &m->last_ran);
 	dp_jw_num(w, "fixed_s", m->fixed_seen);
 	dp_jw_num(w, "queue_bytes", m->queue_seen);
 	dp_jw_num(w, "path_given_bytes_per_s", m->path_given);

@@ -26,6 +26,9 @@ char *dp_fmt_times(char *buf, size_t size, double v);
 /* Bytes a second: "99.0 MiB/s". */
 char *dp_fmt_rate(char *buf, size_t size, double v);
 
+/* The time of day of seconds since the epoch: "15:04:05.123456 UTC". */
+char *dp_fmt_clock(char *buf, size_t size, double wall);
+
 /* A share: "37.5 %", "0.0244 %". */
 char *dp_fmt_share(char *buf, size_t size, double v);
 

@@ -91,11 +91,16 @@ static void interval_line(struct dp_buf *b, const struct dp_report *r)
 
 void dp_text_events(struct dp_buf *b, const struct dp_report *r)
 {
+	char t[FMT];
 	uint32_t i;
 
 	for (i = 0; i < r->nsyncs; i++) {
 		if (r->syncs[i].by_migration)
 			dp_text_sync(b, r, &r->syncs[i]);
+	}
+	if (r->first_now) {
+		dp_fmt_clock(t, sizeof(t), r->first_ran.wall);
+		dp_text_wrap(b, 7, "%6.1f the guest runs here, since %s", r->t, t);
 	}
 	if (r->kind != DP_REPORT_INTERVAL)
 		return;

@@ -86,6 +86,9 @@ void dp_io_opts(struct dp_io *io, struct dp_session_opts *o)
 	dp_io_text(io, &o->started_by, TEXT_MAX);
 	dp_io_text(io, &o->hook, TEXT_MAX);
 	dp_io_text(io, &o->command, TEXT_MAX);
+	if (dp_io_more(io))
+		dp_io_u64(io, &o->clock_ns);
+	check(io, o->clock_ns <= NS_MAX);
 }
 
 static void io_backing(struct dp_io *io, struct dp_backing *b)
@@ -435,6 +438,11 @@ void dp_io_snapshot(struct dp_io *io, struct dp_snapshot *s, const struct dp_vm 
 	io_qmp(io, s);
 	io_changes(io, &s->changes);
 	io_guest(io, s);
+	if (dp_io_more(io)) {
+		dp_io_u64(io, &s->vcpu_left_ns);
+		dp_io_u64(io, &s->vcpu_first_ns);
+		check(io, s->vcpu_left_ns <= NS_MAX && s->vcpu_first_ns <= NS_MAX);
+	}
 	if (!io->writing)
 		s->vm = vm;
 }
