@@ -12,8 +12,8 @@ $(BUILD)/tests/unit/%: tests/unit/%.c $(PURE_LIB)
 # Those that need the live objects around the QEMU process (no BPF in them).
 QEMU_SRC := $(wildcard user/qmp/*.c user/vm/proc*.c user/vm/backing.c user/vm/busy.c user/cli/log.c user/cli/units.c)
 QEMU_OBJ := $(QEMU_SRC:%.c=$(BUILD)/%.o)
-QEMU_UNIT := $(filter %test_units %test_qmp %test_qmp_start %test_proc %test_backing %test_busy,$(UNIT_BIN))
-QEMU_HDR := $(wildcard user/qmp/*.h user/vm/*.h user/cli/*.h include/dirtyprof/*.h tests/lib/*.h)
+QEMU_UNIT := $(filter-out %test_qmp_fuzz,$(filter $(addprefix $(BUILD)/tests/unit/test_,units qmp% proc% backing busy),$(UNIT_BIN)))
+QEMU_HDR := $(wildcard user/qmp/*.h user/vm/*.h user/cli/*.h include/dirtyprof/*.h tests/lib/*.h tests/unit/qmp_*.h)
 FAKE_QMP := $(BUILD)/tests/lib/fake_qmp
 
 $(QEMU_UNIT): $(BUILD)/tests/unit/%: tests/unit/%.c tests/lib/fake_qmp.c $(QEMU_OBJ) $(QEMU_HDR)
@@ -29,7 +29,8 @@ $(BUILD)/tests/unit/test_qmp_fuzz: tests/unit/test_qmp_fuzz.c $(QEMU_SRC) $(QEMU
 		$(LDFLAGS) -lcmocka -ljson-c -lm
 
 # What reads files of our own JSON, with the model behind it, likewise.
-$(BUILD)/tests/unit/test_table: tests/unit/test_table.c $(PURE_SRC) $(wildcard include/dirtyprof/*.h user/report/*.h user/model/*.h) | $(ASSETS)
+$(BUILD)/tests/unit/test_table_input: tests/unit/test_table_input.c $(PURE_SRC) \
+	$(wildcard include/dirtyprof/*.h user/report/*.h user/model/*.h tests/unit/*.h) | $(ASSETS)
 	$(call msg,TEST)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -fsanitize=address,undefined -fno-sanitize-recover=all -Itests -o $@ $(filter %.c,$^) \
@@ -93,10 +94,10 @@ $(FAKE_QMP): tests/lib/fake_qmp_main.c tests/lib/fake_qmp.c tests/lib/fake_qmp.h
 SYNTH := $(BUILD)/tests/lib/synth
 SYNTH_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/trace/*.c))
 
-$(SYNTH): tests/lib/synth.c $(SYNTH_OBJ) $(PURE_LIB)
+$(SYNTH): tests/lib/synth.c tests/lib/synth_kinds.c tests/lib/synth_kinds.h $(SYNTH_OBJ) $(PURE_LIB)
 	$(call msg,TEST)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $^ $(LDFLAGS) -ljson-c -lz -lm
+	$(Q)$(CC) $(ALL_CFLAGS) -o $@ $(filter-out %.h,$^) $(LDFLAGS) -ljson-c -lz -lm
 
 unit-bins: $(UNIT_BIN)
 

@@ -31,7 +31,7 @@ NO_SHADOW = "the sanitizers find no room for their shadow memory under the emula
 # Unit tests that the emulation is no ground for.
 LEFT_OUT = {"test_content": "the emulation has no process_vm_readv",
             "test_proc": "it becomes another user, and the namespace has but one",
-            "test_qmp_fuzz": NO_SHADOW, "test_table": NO_SHADOW}
+            "test_qmp_fuzz": NO_SHADOW, "test_table_input": NO_SHADOW}
 
 
 def unit_tests():

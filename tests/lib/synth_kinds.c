@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* What synth knows to make. */
+#include "synth_kinds.h"
+
+#include <stddef.h>
+#include <string.h>
+
+/* The last name tries to get out of where names are written. */
+static const struct kind kinds[] = {
+	{ .name = "web",
+	  .vm = "web-frontend-07",
+	  .ram = 4 * GIB,
+	  .vcpus = 4,
+	  .ring = true,
+	  .seconds = 90,
+	  .migrate_at = 30,
+	  .bandwidth = 110e6,
+	  .limit = 0.3,
+	  .given = 110e6,
+	  .every = 0.5,
+	  .tier = { { 4096, 2000, 40, 0, 0, 0, 0 },
+		    { 90000, 9000, 1.2, 0, 0, 0, 0 },
+		    { 420000, 60000, 0.012, 0, 0, 0, 0 },
+		    { 150000, 20000, 0.05, 0, 0, 6000, 240000 },
+		    { 700000, 30000, 0.05, 12, 26, 0, 0 } } },
+	{ .name = "web2",
+	  .vm = "web-frontend-07",
+	  .ram = 4 * GIB,
+	  .vcpus = 4,
+	  .ring = true,
+	  .seconds = 100,
+	  .migrate_at = 30,
+	  .bandwidth = 110e6,
+	  .limit = 0.3,
+	  .given = 110e6,
+	  .every = 0.5,
+	  .tier = { { 4096, 2000, 40, 0, 0, 0, 0 },
+		    { 90000, 14000, 1.2, 0, 0, 0, 0 },
+		    { 420000, 60000, 0.012, 0, 0, 0, 0 },
+		    { 150000, 20000, 0.05, 0, 0, 6000, 240000 },
+		    { 700000, 30000, 0.05, 12, 26, 0, 0 } } },
+	{ .name = "db",
+	  .vm = "postgres-main",
+	  .ram = 16 * GIB,
+	  .vcpus = 16,
+	  .ring = true,
+	  .seconds = 60,
+	  .given = 1.25e9,
+	  .limit = 0.3,
+	  .every = 0.5,
+	  .tier = { { 8192, 60000, 3, 0, 0, 0, 0 },
+		    { 600000, 500000, 0.2, 0, 0, 0, 0 },
+		    { 1300000, 200000, 0.4, 0, 0, 20000, 900000 },
+		    { 2400000, 1200000, 0.006, 0, 0, 0, 0 },
+		    { 3700000, 300000, 0.3, 20, 35, 0, 0 } } },
+	{ .name = "idle",
+	  .vm = "idle",
+	  .ram = 2 * GIB,
+	  .vcpus = 1,
+	  .ring = true,
+	  .seconds = 30,
+	  .given = 1.25e9,
+	  .limit = 0.3,
+	  .every = 1 },
+	{ .name = "silent",
+	  .vm = "silent",
+	  .ram = 2 * GIB,
+	  .vcpus = 1,
+	  .never_logs = true,
+	  .seconds = 10,
+	  .limit = 0.3,
+	  .every = 1 },
+	{ .name = "huge",
+	  .vm = "hana-01",
+	  .ram = 1024 * GIB,
+	  .vcpus = 128,
+	  .seconds = 600,
+	  .given = 12.5e9,
+	  .limit = 1,
+	  .every = 10,
+	  .tier = { { 10 * GIB, 4 * GIB, 0.05, 0, 0, 0, 0 },
+		    { 200 * GIB, 100 * GIB, 0.0002, 0, 0, 0, 0 },
+		    { 400 * GIB, 8 * GIB, 0.002, 0, 0, GIB / 4, 240 * GIB },
+		    { 700 * GIB, 50 * GIB, 0.002, 200, 420, 0, 0 },
+		    { 1000 * GIB, GIB / 2, 1, 0, 0, 0, 0 } } },
+	{ .name = "hostile",
+	  .vm = "</script><img src=x onerror=alert(1)>&amp;'\"",
+	  .ram = GIB / 2,
+	  .vcpus = 2,
+	  .ring = true,
+	  .seconds = 12,
+	  .given = 125e6,
+	  .limit = 0.3,
+	  .every = 1,
+	  .tier = { { 1000, 3000, 5, 0, 0, 0, 0 } } },
+};
+
+const struct kind *kind_of(const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+		if (!strcmp(name, kinds[i].name))
+			return &kinds[i];
+	return NULL;
+}
