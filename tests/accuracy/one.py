@@ -71,7 +71,7 @@ class Before:
     def __init__(self, lab, case, seconds, windows, learned, traces):
         self.lab, self.case, self.seconds, self.windows, self.learned = lab, case, seconds, windows, learned
         self.traces = traces
-        self.report = self.output = self.prof = self.rates = None
+        self.report = self.output = self.prof = self.arrival = self.rates = None
 
     def record(self, phase):
         """Options to keep a trace."""
@@ -94,8 +94,16 @@ class Before:
         self.report = prof.end(timeout=self.seconds + 90)
         self.output = prof.out
         self.rates = dirty_rates(pair.src.qmp, self.windows) if self.windows else []
+        self.arrival = Prof(self.lab, pair.dst.pid, positional=("60",))
         self.prof = Prof(self.lab, pair.src.pid, "--bandwidth", bits, "--downtime-limit", limit, *learned,
                          *self.record("during"))
+
+
+def blackout(report, arrival):
+    """Seconds from the guest's last run, which the source's report tells, to its first on the destination. None: not seen."""
+    left = report["migration"].get("last_ran", {}).get("monotonic_s")
+    came = arrival["first_ran"]["monotonic_s"] if arrival else None
+    return came - left if left is not None and came is not None else None
 
 
 def closest_approach(syncs, bandwidth, limit):
@@ -170,6 +178,7 @@ def keep_outputs(folder, case, before, samples):
         with open(os.path.join(folder, f"{case['id']}.qemu.json"), "w", encoding="utf-8") as f:
             json.dump(samples, f)
         shutil.copy(before.prof.out, os.path.join(folder, f"{case['id']}.during.json"))
+        shutil.copy(before.arrival.out, os.path.join(folder, f"{case['id']}.arrival.json"))
 
 
 def given(result):
@@ -205,7 +214,7 @@ def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None, keep=None, learned=
                     pin=pin)
         before = Before(lab, case, long_enough(case, seconds), windows, learned, traces)
         result = migrate(pair, before)
-        report = before.prof.finish(20)
+        report, arrival = before.prof.finish(20), before.arrival.finish()
         stop(pair.src.proc)
         keep_outputs(keep, case, before, result["samples"])
         if not report or not before.report:
@@ -223,8 +232,8 @@ def run(case, seconds=6, windows=SAMPLE_WINDOWS, image=None, keep=None, learned=
                 "edge": at_edge(syncs, rounds, case["limit_ms"] / 1000, done), "closest": closest_approach(syncs, rounds, case["limit_ms"] / 1000),
                 "total_s": result["total_ms"] / 1000 if done else None, "rounds": result["syncs"] - 1 if result["syncs"] else None,
                 "downtime_s": result["downtime_ms"] / 1000 if done else None,
-                "blackout_s": result["blackout_ms"] / 1000 if result["blackout_ms"] else None,
-                "blackout_seen_s": report["migration"].get("downtime_s") if done else None,
+                "blackout_s": blackout(report, arrival),
+                "events_blackout_s": result["blackout_ms"] / 1000 if result["blackout_ms"] else None,
                 "waited_s": patience, "setup_s": (result["setup_ms"] or 0) / 1000,
                 "ram": {k: (result["ram"] or {}).get(k) for k in ("transferred", "normal", "duplicate", "dirty-sync-count")},
             },

@@ -68,6 +68,12 @@ def standstill(prediction):
     return v if v is not None else prediction.get("downtime_s")
 
 
+def witnessed(rows):
+    """Seconds by which dirtyprof's measurement of a standstill and QEMU's events differ, where there are both."""
+    both = [(r["truth"].get("blackout_s"), r["truth"].get("events_blackout_s")) for r in rows]
+    return [abs(own - events) for own, events in both if own is not None and events is not None]
+
+
 def hit(estimate, truth):
     """Whether a downtime was predicted well enough; None: nothing to compare."""
     v = middle(estimate)

@@ -13,8 +13,9 @@ sys.path.insert(0, os.path.join(HERE, "..", "lib"))
 import score as S  # noqa: E402
 from grid import KINDS, edge, grid  # noqa: E402
 from live import Tap  # noqa: E402
+from one import blackout  # noqa: E402
 from methods import remaining_over_bandwidth, sampled, sampled_curve  # noqa: E402
-from report import markdown, picture  # noqa: E402
+from report import markdown, picture, stood  # noqa: E402
 
 
 def row(kind="a", verdict="converges", total=10.0, down=0.2, closest=None, **predictions):
@@ -59,6 +60,25 @@ def hits(tap):
     """10 %, or 15 ms where that is more."""
     for said_s, was, good in ((0.02, 0.006, True), (0.02, 0.004, False), (1.09, 1.0, True), (1.11, 1.0, False), (None, 1.0, None)):
         tap.ok(S.hit({"mid": said_s}, was) is good, f"a downtime of {was} s predicted as {said_s}: {good}")
+
+
+def standstills(tap):
+    """Two measures of one thing."""
+    rows = [row(), row(), row(), row()]
+    rows[0]["truth"].update(blackout_s=0.2504, events_blackout_s=0.25)
+    rows[1]["truth"].update(blackout_s=0.1, events_blackout_s=0.102)
+    rows[2]["truth"].update(blackout_s=0.3)  # before there was the other
+    rows[3]["truth"].update(blackout_s=None, events_blackout_s=0.1)
+    apart = S.witnessed(rows)
+    tap.ok(len(apart) == 2 and math.isclose(apart[0], 0.0004) and math.isclose(apart[1], 0.002), "0.4 ms and 2 ms apart", apart)
+    text = stood(rows)
+    tap.ok("In 2 migrations" in text and "0.40 ms" in text and "worst by 2.00 ms" in text and "In 1 older" in text,
+           "the page says so", text)
+    tap.ok(blackout({"migration": {"last_ran": {"monotonic_s": 7.5}}}, {"first_ran": {"monotonic_s": 7.75}}) == 0.25, "7.5 s to 7.75 s")
+    for report, arrival in (({"migration": {"last_ran": {"monotonic_s": None}}}, {"first_ran": {"monotonic_s": 7.75}}),
+                            ({"migration": {"last_ran": {"monotonic_s": 7.5}}}, {"first_ran": {"monotonic_s": None}}),
+                            ({"migration": {"outcome": "none"}}, None)):
+        tap.ok(blackout(report, arrival) is None, "one end alone is no blackout")
 
 
 def edges(tap):
@@ -126,7 +146,7 @@ def reports(tap):
 def main():
     """All."""
     tap = Tap()
-    for test in (percentiles, errors, hits, edges, verdicts, others, grids, reports):
+    for test in (percentiles, errors, hits, standstills, edges, verdicts, others, grids, reports):
         test(tap)
     return tap.end()
 
