@@ -3,13 +3,17 @@
  * Plain loops that the bench compares with, each for a given time or number of times:
  *   loops getppid SECONDS        system calls a second
  *   loops send SECONDS           one-byte sends and receives over a unix socket pair, pairs a second
+ *   loops run SECONDS            calls of KVM_RUN, of a vCPU that comes back before it enters its guest
  *   loops scan BYTES REPEATS     reads a bitmap of BYTES and counts its bits: median microseconds of a pass
  * One number on stdout. Rates are by the thread's own CPU time, so that other load on the machine weighs less.
  */
+#include <fcntl.h>
+#include <linux/kvm.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -65,6 +69,34 @@ static int rate_send(double limit)
 	return 0;
 }
 
+static int rate_run(double limit)
+{
+	int kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC), vm, vcpu, i;
+	struct kvm_run *run = MAP_FAILED;
+	double end, cpu;
+	uint64_t n = 0;
+
+	vm = kvm < 0 ? -1 : ioctl(kvm, KVM_CREATE_VM, 0);
+	vcpu = vm < 0 ? -1 : ioctl(vm, KVM_CREATE_VCPU, 0);
+	if (vcpu >= 0)
+		run = mmap(NULL, (size_t)ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0), PROT_READ | PROT_WRITE,
+			   MAP_SHARED, vcpu, 0);
+	if (run == MAP_FAILED) {
+		perror("loops: a VM");
+		return 1;
+	}
+	run->immediate_exit = 1;
+	end = seconds(CLOCK_MONOTONIC) + limit;
+	cpu = seconds(CLOCK_THREAD_CPUTIME_ID);
+	while (seconds(CLOCK_MONOTONIC) < end) {
+		for (i = 0; i < BATCH; i++)
+			ioctl(vcpu, KVM_RUN, 0);
+		n += BATCH;
+	}
+	printf("%.1f\n", (double)n / (seconds(CLOCK_THREAD_CPUTIME_ID) - cpu));
+	return 0;
+}
+
 static int by_value(const void *a, const void *b)
 {
 	double x = *(const double *)a, y = *(const double *)b;
@@ -110,8 +142,10 @@ int main(int argc, char **argv)
 		return rate_getppid(atof(argv[2]));
 	if (argc == 3 && !strcmp(argv[1], "send"))
 		return rate_send(atof(argv[2]));
+	if (argc == 3 && !strcmp(argv[1], "run"))
+		return rate_run(atof(argv[2]));
 	if (argc == 4 && !strcmp(argv[1], "scan"))
 		return time_scan(strtoull(argv[2], NULL, 10), strtoull(argv[3], NULL, 10));
-	fprintf(stderr, "usage: loops getppid SECONDS | send SECONDS | scan BYTES REPEATS\n");
+	fprintf(stderr, "usage: loops getppid SECONDS | send SECONDS | run SECONDS | scan BYTES REPEATS\n");
 	return 1;
 }

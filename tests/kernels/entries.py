@@ -227,7 +227,31 @@ def judge_modes(entry, run, modes, pages, page=4096, features=None, granule=0, p
     return rows
 
 
-def judge_rest(entry, run, done=("ring", "harvest", "mark", "wire")):
+def _first_run(case, stream):
+    """When a dirtyprof of a case saw the guest run first, on the host's clock; None: it did not."""
+    report = next((r for r in case.json(f"prof:{stream}") if r["type"] == "report"), None)
+    return report["first_ran"]["monotonic_s"] if report else None
+
+
+def judge_entry(entry, run, mode):
+    """Rows: each hook that sees a guest run first, in a mode in which it was begun by all of them at once."""
+    cases = cases_of(run)
+    case, rows = cases.get(mode, Case()), []
+    auto = _first_run(case, "auto")
+    for n, feature in enumerate(cases.get("features", Case()).json("row")):
+        if feature["what"] != "entry":
+            continue
+        if not feature["works"]:
+            rows.append(entry.row(mode, hook_name(feature), NONE, 0, feature["why"]))
+            continue
+        t = _first_run(case, n)
+        good = t and auto and abs(t - auto) < 1
+        rows.append(entry.row(mode, hook_name(feature), OK if good else FAIL, case.seconds(),
+                              "" if good else f"first run at {t}, by what is taken by itself {auto}; {case.text(f'err:{n}')[:100]}"))
+    return rows
+
+
+def judge_rest(entry, run, done=("ring", "harvest", "mark", "wire", "entry")):
     """Rows of dirtyprof features for what no case of its own exercises: that it loads and attaches is the result."""
     case = cases_of(run).get("features", Case())
     rows = [entry.row("features", hook_name(f), OK if f["works"] else NONE, case.seconds(), "" if f["works"] else f["why"])

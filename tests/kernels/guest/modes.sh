@@ -11,10 +11,11 @@
 # shellcheck source=/dev/null
 . /etc/dp.conf
 
-# Whether a source can watch a VM that logs in this way.
+# Whether a source can watch a VM that logs in this way. What sees a guest run first is tried in one mode: any will do.
 suits()
 {
 	case $1:$2 in
+	entry:*) [ "$CASE" = "${MODES%% *}" ] ;;
 	ring:ring*) true ;;
 	harvest:ring*) false ;;
 	harvest:* | mark:*) true ;;
