@@ -200,8 +200,10 @@ static struct json_object *calc(struct fake_qmp *f, struct json_object *args)
 
 	f->calcs_while_migrating += is(f->migrate, "active");
 	f->calcs_while_paused += !f->running;
-	if (f->refuse || now_ns() < f->measuring_until_ns)
+	if (f->refuse || now_ns() < f->measuring_until_ns) {
+		f->refusals++;
 		return NULL;
+	}
 	f->calcs++;
 	f->last_milli = json_object_object_get_ex(args, "calc-time-unit", &v) &&
 			is(json_object_get_string(v), "millisecond");

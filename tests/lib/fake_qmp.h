@@ -34,7 +34,7 @@ struct fake_qmp {
 	volatile uint64_t measuring_until_ns;
 	volatile uint64_t window_scale_pct; /* length of windows in percent of what was asked */
 	/* what was seen */
-	volatile uint32_t calcs, calcs_while_migrating, calcs_while_paused, rate_queries, commands;
+	volatile uint32_t calcs, refusals, calcs_while_migrating, calcs_while_paused, rate_queries, commands;
 	volatile uint64_t last_calc_time; /* as given */
 	volatile bool last_milli;	  /* in milliseconds */
 	char last_mode[32];
