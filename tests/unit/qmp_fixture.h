@@ -26,6 +26,7 @@
 #include "qmp/qmp.h"
 
 #define SHORT_MS 300
+#define PATIENCE 30000 /* ms: for what must come, however busy the machine is */
 
 static char dir[] = "/tmp/dp-test-qmp.XXXXXX";
 static char sock[64];

@@ -20,10 +20,10 @@ static void bad_greetings(void **state)
 		uint64_t t = dp_mono_ns();
 		struct dp_qmp *q;
 		pid_t pid;
-		int err = open_fake(c[i].mode, f, &pid, &q, SHORT_MS);
+		int err = open_fake(c[i].mode, f, &pid, &q, c[i].err == -ETIMEDOUT ? SHORT_MS : PATIENCE);
 
 		t = (dp_mono_ns() - t) / 1000000;
-		if (err != c[i].err || q || t > SHORT_MS + 700 || (err == -ETIMEDOUT && t < SHORT_MS))
+		if (err != c[i].err || q || t > PATIENCE || (err == -ETIMEDOUT && t < SHORT_MS))
 			fail_msg("%s: %d after %llu ms, want %d", c[i].mode, err, (unsigned long long)t,
 				 c[i].err);
 		one_clear_line(msg);
@@ -41,24 +41,24 @@ static void check_answers(struct dp_qmp *q)
 	struct dp_qmp_params p;
 	struct dp_qmp_dirty_rate r;
 
-	assert_int_equal(dp_qmp_query_version(q, &v, 5000), 0);
+	assert_int_equal(dp_qmp_query_version(q, &v, PATIENCE), 0);
 	assert_int_equal(v.major, 7);
 	assert_int_equal(v.minor, 2);
 	assert_int_equal(v.micro, 3);
 	assert_string_equal(v.package, "fake");
-	assert_int_equal(dp_qmp_query_status(q, &st, 5000), 0);
+	assert_int_equal(dp_qmp_query_status(q, &st, PATIENCE), 0);
 	assert_true(st.running);
-	assert_int_equal(dp_qmp_query_migrate(q, &m, 5000), 0);
+	assert_int_equal(dp_qmp_query_migrate(q, &m, PATIENCE), 0);
 	assert_true(m.active && !m.done && m.ram_known);
 	assert_true(m.transferred == 82000000 && m.remaining == 4096 && m.total == 537796608);
 	assert_true(m.zero_pages == 111298 && m.normal_pages == 20000 && m.page_size == 4096);
 	assert_true(m.mbps == 866.83 && m.dirty_pages_rate == 25344 && m.dirty_sync_count == 3);
 	assert_true(m.total_time_ms == 1574 && m.setup_time_ms == 7 && m.expected_downtime_ms == 300);
 	assert_true(m.downtime_ms == 0);
-	assert_int_equal(dp_qmp_query_params(q, &p, 5000), 0);
+	assert_int_equal(dp_qmp_query_params(q, &p, PATIENCE), 0);
 	assert_true(p.max_bandwidth == 134217728 && p.downtime_limit_ms == 300 && p.multifd_channels == 2);
 	assert_true(p.multifd && p.auto_converge && !p.xbzrle && !p.dirty_limit);
-	assert_int_equal(dp_qmp_query_dirty_rate(q, &r, 5000), 0);
+	assert_int_equal(dp_qmp_query_dirty_rate(q, &r, PATIENCE), 0);
 	assert_true(r.status == DP_CALC_MEASURED && r.rate_known && r.rate_mib == 99 &&
 		    r.calc_time_ms == 1000);
 }
@@ -73,7 +73,7 @@ static void good_servers(void **state)
 		struct dp_qmp *q;
 		pid_t pid;
 
-		assert_int_equal(open_fake(modes[i], f, &pid, &q, 5000), 0);
+		assert_int_equal(open_fake(modes[i], f, &pid, &q, PATIENCE), 0);
 		check_answers(q);
 		/* qmp_capabilities and six commands, 1000 events before each answer */
 		assert_true(dp_qmp_events(q) == (strcmp(modes[i], "events") ? 0 : 7000));
@@ -96,9 +96,9 @@ static void bad_answers(void **state)
 		struct dp_qmp *q;
 		pid_t pid;
 
-		assert_int_equal(open_fake(modes[i], f, &pid, &q, 2000), 0);
+		assert_int_equal(open_fake(modes[i], f, &pid, &q, PATIENCE), 0);
 		for (int n = 0; n < 60; n++) {
-			int err = dp_qmp_query_migrate(q, &m, 2000);
+			int err = dp_qmp_query_migrate(q, &m, PATIENCE);
 
 			if (refusals)
 				assert_int_equal(err, -EREMOTEIO);
@@ -106,7 +106,7 @@ static void bad_answers(void **state)
 				assert_true(!err || err == -EPROTO);
 			if (err)
 				one_clear_line(dp_qmp_error(q));
-			err = dp_qmp_query_params(q, &p, 2000);
+			err = dp_qmp_query_params(q, &p, PATIENCE);
 			assert_true(refusals ? err == -EREMOTEIO : !err || err == -EPROTO);
 			assert_false(dp_qmp_dead(q));
 		}
@@ -132,26 +132,26 @@ static void gone_quiet(void **state)
 	uint64_t t, id;
 	pid_t pid;
 
-	assert_int_equal(open_fake("good", f, &pid, &q, 2000), 0);
+	assert_int_equal(open_fake("good", f, &pid, &q, PATIENCE), 0);
 	kill(pid, SIGSTOP);
 	t = dp_mono_ns();
 	assert_int_equal(dp_qmp_query_version(q, &v, 100), -ETIMEDOUT);
 	t = dp_mono_ns() - t;
-	assert_true(t >= 100000000 && t < 800000000);
+	assert_in_range(t / 1000000, 100, PATIENCE);
 	one_clear_line(dp_qmp_error(q));
 	assert_int_equal(dp_qmp_post(q, "query-status", NULL, &id), 0);
 	assert_int_equal(dp_qmp_collect(q, id, 0, NULL), -EAGAIN);
 	kill(pid, SIGCONT);
 	/* the version's answer comes first, and must be dropped */
-	assert_int_equal(dp_qmp_query_status(q, &st, 2000), 0);
+	assert_int_equal(dp_qmp_query_status(q, &st, PATIENCE), 0);
 	assert_true(st.running);
 	assert_int_equal(dp_qmp_collect(q, id, 0, &o), 0);	    /* came before, was kept */
 	assert_true(json_object_object_get_ex(o, "running", NULL)); /* and is no other's */
 	json_object_put(o);
 	assert_int_equal(dp_qmp_collect(q, id, 0, NULL), -EINVAL);
 	fake_qmp_end(pid);
-	assert_int_equal(dp_qmp_query_status(q, &st, 2000), -EPIPE);
-	assert_int_equal(dp_qmp_query_status(q, &st, 2000), -EPIPE);
+	assert_int_equal(dp_qmp_query_status(q, &st, PATIENCE), -EPIPE);
+	assert_int_equal(dp_qmp_query_status(q, &st, PATIENCE), -EPIPE);
 	assert_true(dp_qmp_dead(q));
 	one_clear_line(dp_qmp_error(q));
 	dp_qmp_close(q);
@@ -165,14 +165,14 @@ static void pending_is_bounded(void **state)
 	struct dp_qmp *q;
 	pid_t pid;
 
-	assert_int_equal(open_fake("good", f, &pid, &q, 2000), 0);
+	assert_int_equal(open_fake("good", f, &pid, &q, PATIENCE), 0);
 	for (int i = 0; i < DP_QMP_MAX_PENDING; i++)
 		assert_int_equal(dp_qmp_post(q, "query-status", NULL, &id[i]), 0);
 	assert_int_equal(dp_qmp_post(q, "query-status", NULL, &extra), -EBUSY);
 	dp_qmp_forget(q, id[0]);
 	assert_int_equal(dp_qmp_post(q, "query-status", NULL, &id[0]), 0);
 	for (int i = 0; i < DP_QMP_MAX_PENDING; i++)
-		assert_int_equal(dp_qmp_collect(q, id[i], 2000, NULL), 0);
+		assert_int_equal(dp_qmp_collect(q, id[i], PATIENCE, NULL), 0);
 	/* a server that reads nothing fills the socket: no call may wait for it */
 	kill(pid, SIGSTOP);
 	for (int i = 0, err = 0; i < 100000 && !err; i++) {
@@ -235,13 +235,13 @@ static void windows(void **state)
 		struct dp_qmp *q;
 		pid_t pid;
 
-		assert_int_equal(open_fake("good", f, &pid, &q, 2000), 0);
-		assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_RING, c[i].ask, 2000, &used), 0);
+		assert_int_equal(open_fake("good", f, &pid, &q, PATIENCE), 0);
+		assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_RING, c[i].ask, PATIENCE, &used), 0);
 		assert_int_equal(used, c[i].used);
 		assert_true(f->last_calc_time == c[i].given);
 		assert_true(f->last_milli == (c[i].major > 7 && (c[i].major > 8 || c[i].minor >= 2)));
 		assert_string_equal(f->last_mode, "dirty-ring");
-		assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_RING, 1, 2000, NULL), -EREMOTEIO);
+		assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_RING, 1, PATIENCE, NULL), -EREMOTEIO);
 		assert_string_equal(dp_qmp_error(q), "QMP: QEMU refuses calc-dirty-rate: no?way");
 		dp_qmp_close(q);
 		fake_qmp_end(pid);

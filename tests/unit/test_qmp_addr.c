@@ -51,15 +51,15 @@ static void addresses(void **state)
 	assert_int_equal(chdir(cwd), 0);
 	strcat(deep, "/q");
 	a = addr_of(deep);
-	assert_int_equal(dp_qmp_open(&a, 2000, &q, msg, sizeof(msg)), 0);
+	assert_int_equal(dp_qmp_open(&a, PATIENCE, &q, msg, sizeof(msg)), 0);
 	dp_qmp_close(q);
 	a = addr_of("q");
 	a.pid = pid;
-	assert_int_equal(dp_qmp_open(&a, 2000, &q, msg, sizeof(msg)), 0);
+	assert_int_equal(dp_qmp_open(&a, PATIENCE, &q, msg, sizeof(msg)), 0);
 	dp_qmp_close(q);
 	a = addr_of(deep);
 	a.pid = pid;
-	assert_int_equal(dp_qmp_open(&a, 2000, &q, msg, sizeof(msg)), 0);
+	assert_int_equal(dp_qmp_open(&a, PATIENCE, &q, msg, sizeof(msg)), 0);
 	assert_true(dp_qmp_version_atleast(q, 8, 2) && !dp_qmp_version_atleast(q, 8, 3));
 	dp_qmp_close(q);
 	fake_qmp_end(pid);

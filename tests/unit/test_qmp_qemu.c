@@ -15,7 +15,7 @@ static pid_t start_qemu(void)
 		       "64", "-accel", "kvm", "-qmp", qmp, (char *)NULL);
 		_exit(127);
 	}
-	for (int i = 0; i < 100 && access(sock, F_OK); i++) {
+	for (int i = 0; i < 600 && access(sock, F_OK); i++) {
 		if (waitpid(pid, NULL, WNOHANG) == pid)
 			return -1;
 		usleep(50000);
@@ -43,8 +43,8 @@ static void real_qemu(void **state)
 	}
 	pid = start_qemu();
 	assert_true(pid > 0);
-	for (int i = 0; i < 50 && err; i++) {
-		err = dp_qmp_open(&a, 5000, &q, msg, sizeof(msg));
+	for (int i = 0; i < 600 && err; i++) {
+		err = dp_qmp_open(&a, PATIENCE, &q, msg, sizeof(msg));
 		if (err)
 			usleep(50000);
 	}
@@ -52,39 +52,41 @@ static void real_qemu(void **state)
 		print_message("%s\n", msg);
 	assert_int_equal(err, 0);
 	assert_true(dp_qmp_peer_pid(q) == pid);
-	assert_int_equal(dp_qmp_query_version(q, &v, 2000), 0);
+	assert_int_equal(dp_qmp_query_version(q, &v, PATIENCE), 0);
 	assert_true(v.major >= 6 && v.major == dp_qmp_version(q)->major);
-	assert_int_equal(dp_qmp_query_status(q, &st, 2000), 0);
+	assert_int_equal(dp_qmp_query_status(q, &st, PATIENCE), 0);
 	assert_true(st.running);
 	assert_string_equal(st.status, "running");
-	assert_int_equal(dp_qmp_query_migrate(q, &m, 2000), 0);
+	assert_int_equal(dp_qmp_query_migrate(q, &m, PATIENCE), 0);
 	assert_string_equal(m.status, "none");
-	assert_int_equal(dp_qmp_query_params(q, &p, 2000), 0);
+	assert_int_equal(dp_qmp_query_params(q, &p, PATIENCE), 0);
 	assert_true(p.downtime_limit_ms == 300 &&
 		    p.max_bandwidth == 128 << 20); /* QEMU's documented defaults */
-	assert_int_equal(dp_qmp_query_dirty_rate(q, &r, 2000), 0);
+	assert_int_equal(dp_qmp_query_dirty_rate(q, &r, PATIENCE), 0);
 	assert_true(r.status == DP_CALC_UNSTARTED);
-	assert_int_equal(dp_qmp_execute(q, "no-such-command", NULL, 2000, NULL), -EREMOTEIO);
+	assert_int_equal(dp_qmp_execute(q, "no-such-command", NULL, PATIENCE, NULL), -EREMOTEIO);
 	assert_string_equal(dp_qmp_error_class(q), "CommandNotFound");
 	/* a second client is kept waiting, and must not wait for ever */
 	assert_int_equal(dp_qmp_open(&a, SHORT_MS, &second, msg, sizeof(msg)), -ETIMEDOUT);
 	one_clear_line(msg);
-	assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_BITMAP, 1000, 2000, &used), 0);
+	assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_BITMAP, 1000, PATIENCE, &used), 0);
 	assert_int_equal(used, 1000);
 	/* it takes QEMU's thread a moment to say that it measures */
-	for (int i = 0; i < 100 && r.status == DP_CALC_UNSTARTED; i++) {
-		usleep(2000);
-		assert_int_equal(dp_qmp_query_dirty_rate(q, &r, 2000), 0);
-	}
-	assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_BITMAP, 1000, 2000, &used), -EREMOTEIO);
-	for (int i = 0; i < 60 && r.status != DP_CALC_MEASURED; i++) {
+	for (int i = 0; i < 600 && r.status != DP_CALC_MEASURED; i++) {
 		usleep(50000);
-		assert_int_equal(dp_qmp_query_dirty_rate(q, &r, 2000), 0);
+		assert_int_equal(dp_qmp_query_dirty_rate(q, &r, PATIENCE), 0);
 	}
 	assert_true(r.status == DP_CALC_MEASURED && r.rate_known && r.calc_time_ms == 1000);
+	/* one at a time */
+	assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_BITMAP, 60000, PATIENCE, &used), 0);
+	for (int i = 0; i < 600 && r.status != DP_CALC_MEASURING; i++) {
+		usleep(2000);
+		assert_int_equal(dp_qmp_query_dirty_rate(q, &r, PATIENCE), 0);
+	}
+	assert_int_equal(dp_qmp_calc_dirty_rate(q, DP_CALC_BITMAP, 1000, PATIENCE, &used), -EREMOTEIO);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	assert_int_equal(dp_qmp_query_status(q, &st, 2000), -EPIPE);
+	assert_int_equal(dp_qmp_query_status(q, &st, PATIENCE), -EPIPE);
 	dp_qmp_close(q);
 }
 
