@@ -456,6 +456,12 @@ static void snapshots(void **state)
 	s.zero_share = 2;
 	refused("twice as many zero pages as pages", &vm, &s);
 	s.zero_share = -1;
+	s.vcpu_left_ns = 1ull << 63;
+	refused("a guest that left in the year 2262", &vm, &s);
+	s.vcpu_left_ns = 0;
+	s.vcpu_first_ns = 1ull << 63;
+	refused("and one that came then", &vm, &s);
+	s.vcpu_first_ns = 0;
 	s.reason = (enum dp_reason)17;
 	refused("a reason that there is not", &vm, &s);
 	s.reason = DP_TIMER;

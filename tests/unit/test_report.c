@@ -254,6 +254,11 @@ static void says_when_it_ran(void **state)
 	unwrap(&b);
 	assert_non_null(strstr(b.data, "first ran here at 01:46:40.125000 UTC"));
 	assert_non_null(strstr(b.data, "last ran here at 01:47:40.500000 UTC"));
+	dp_buf_reset(&b);
+	r.logging = r.ever_logged = false; /* as on the destination */
+	dp_text_final(&b, &r);
+	unwrap(&b);
+	assert_non_null(strstr(b.data, "first ran here at 01:46:40.125000 UTC"));
 	dp_buf_free(&b);
 }
 

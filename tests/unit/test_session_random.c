@@ -178,6 +178,8 @@ static void random_rest(struct dp_snapshot *s)
 	s->qmp_downtime_ms = any(30);
 	s->zero_share = chance(50) ? -1 : (double)below(101) / 100;
 	s->vcpu_stopped_ns = chance(5) ? any(40) : 0;
+	s->vcpu_left_ns = chance(20) ? any(40) : 0;
+	s->vcpu_first_ns = chance(5) ? any(62) : 0;
 }
 
 static struct dp_session_opts random_opts(void)
@@ -191,6 +193,7 @@ static struct dp_session_opts random_opts(void)
 	o.max_bandwidth = any_rate();
 	o.limit = (double)below(100000) / 1000;
 	o.zero_scan_bps = any_rate();
+	o.clock_ns = chance(50) ? any(62) : 0;
 	o.throttle = (double)below(100) / 100;
 	o.multifd = chance(20);
 	o.started_by = chance(30) ? "--start" : NULL;

@@ -282,6 +282,17 @@ static void print_self(struct dp_buf *b, const struct dp_report *r)
 		     dp_fmt_bytes(rss, sizeof(rss), (double)r->rss), dp_fmt_time(ev, sizeof(ev), r->span));
 }
 
+static void print_arrival(struct dp_buf *b, const struct dp_report *r)
+{
+	char at[FMT], after[FMT];
+
+	if (!(r->first_ran.t > 0))
+		return;
+	dp_fmt_clock(at, sizeof(at), r->first_ran.wall);
+	dp_fmt_time(after, sizeof(after), r->first_ran.t);
+	dp_text_wrap(b, 2, "The guest first ran here at %s, %s after dirtyprof attached.", at, after);
+}
+
 void dp_text_final(struct dp_buf *b, const struct dp_report *r)
 {
 	char span[FMT], logged[FMT];
@@ -291,6 +302,7 @@ void dp_text_final(struct dp_buf *b, const struct dp_report *r)
 		     dp_fmt_time(span, sizeof(span), r->span), dp_fmt_time(logged, sizeof(logged), r->logged),
 		     dp_source_name(r->source), r->hook[0] ? " by " : "", r->hook);
 	print_vm(b, r);
+	print_arrival(b, r);
 	if (!r->ever_logged && !r->logging) {
 		dp_text_wrap(
 			b, 2,

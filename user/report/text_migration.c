@@ -73,12 +73,6 @@ void dp_text_migration(struct dp_buf *b, const struct dp_report *r)
 	const struct dp_migration *m = &r->mig;
 	char sent[FMT], t[FMT], left[FMT], e[FMT];
 
-	if (r->first_ran.t > 0) {
-		dp_fmt_clock(t, sizeof(t), r->first_ran.wall);
-		dp_fmt_time(e, sizeof(e), r->first_ran.t);
-		dp_buf_append(b, "\n", 1);
-		dp_text_wrap(b, 2, "The guest first ran here at %s, %s after attaching.", t, e);
-	}
 	if (m->outcome == DP_MIG_NONE)
 		return;
 	dp_buf_append(b, "\n", 1);
