@@ -49,14 +49,15 @@ def stood(rows):
     """What the standstill is held against, and how far its two measures agree."""
     known = [r for r in rows if r["truth"].get("blackout_s") is not None]
     apart = witnessed(rows)
+    events = "the time from QEMU's STOP event on the source to its RESUME on the destination"
+    if not apart:
+        return f"The guest's standstill is {events}."
     text = ("The guest's standstill is what two dirtyprofs measured, from its last run on the source to its first on the destination "
-            "(`last_ran`, `first_ran`).")
-    if apart:
-        text += (f" In {len(apart)} migrations QEMU's own events, STOP on the source and RESUME on the destination, tell of it as well: "
-                 f"half of these differ by no more than {percentile(apart, 0.5) * 1000:.2f} ms, nine of ten by no more than "
-                 f"{percentile(apart, 0.9) * 1000:.2f} ms, the worst by {max(apart) * 1000:.2f} ms.")
+            f"(`last_ran`, `first_ran`). Its witness is {events}: in half of {len(apart)} migrations the two differ by no more than "
+            f"{percentile(apart, 0.5) * 1000:.2f} ms, in nine of ten by no more than {percentile(apart, 0.9) * 1000:.2f} ms, at the worst by "
+            f"{max(apart) * 1000:.2f} ms.")
     if len(known) > len(apart):
-        text += f" In {len(known) - len(apart)} older ones those events stand in for it."
+        text += f" In {len(known) - len(apart)} older ones there is only the witness, and it stands in."
     return text
 
 

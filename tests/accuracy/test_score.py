@@ -72,8 +72,9 @@ def standstills(tap):
     apart = S.witnessed(rows)
     tap.ok(len(apart) == 2 and math.isclose(apart[0], 0.0004) and math.isclose(apart[1], 0.002), "0.4 ms and 2 ms apart", apart)
     text = stood(rows)
-    tap.ok("In 2 migrations" in text and "0.40 ms" in text and "worst by 2.00 ms" in text and "In 1 older" in text,
+    tap.ok("of 2 migrations" in text and "0.40 ms" in text and "worst by 2.00 ms" in text and "In 1 older" in text,
            "the page says so", text)
+    tap.ok("dirtyprof" not in stood(rows[2:]), "and does not where nothing was measured", stood(rows[2:]))
     tap.ok(blackout({"migration": {"last_ran": {"monotonic_s": 7.5}}}, {"first_ran": {"monotonic_s": 7.75}}) == 0.25, "7.5 s to 7.75 s")
     for report, arrival in (({"migration": {"last_ran": {"monotonic_s": None}}}, {"first_ran": {"monotonic_s": 7.75}}),
                             ({"migration": {"last_ran": {"monotonic_s": 7.5}}}, {"first_ran": {"monotonic_s": None}}),
