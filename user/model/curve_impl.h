@@ -158,10 +158,18 @@ double dp_hull_hi(const struct dp_hull *h, double t); /* may lie below dp_hull_l
 double dp_edges_eval(const struct dp_edges *e, double t);
 double dp_edges_kink(const struct dp_edges *e, double t);
 
+/* Where a bin begins, s. */
+static inline double dp_bin_seconds(uint32_t b)
+{
+	return (double)dp_bin_lo(b) * 1e-9;
+}
+
 /* --- curve_ages.c --- */
 int dp_ages_check(const struct dp_snapshot *s);
 int dp_ages_add(struct dp_curve *c, const struct dp_snapshot *s);
 int dp_ages_fit(struct dp_curve *c);
+
+/* --- curve_ages_eval.c --- */
 struct dp_est dp_ages_eval(const struct dp_curve *c, enum dp_size size, double t);
 struct dp_est dp_ages_region_eval(const struct dp_curve *c, uint32_t region, double t);
 struct dp_est dp_ages_rate(const struct dp_curve *c, enum dp_size size);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
-/* Inside of the ring source: shared by ring*.c only. */
+/* Inside of the ring source: shared by events*.c only. */
 #ifndef DIRTYPROF_PROBE_EVENTS_INT_H
 #define DIRTYPROF_PROBE_EVENTS_INT_H
 
@@ -9,6 +9,8 @@
 
 /* Stamps kept of each size: 16 MiB. Above, one block in 2^shift is stamped, at hashed places. */
 #define MAX_STAMPS (1u << 22)
+
+#define DRAIN_MIN_NS 1500000ull
 
 /* What an anchor looked like when it was last read. */
 struct anchor_seen {

@@ -13,6 +13,7 @@
 #include "model/heat.h"
 #include "model/layout.h"
 #include "model/pageset.h"
+#include "qmp/clock.h"
 #include "vm/busy.h"
 #include "vm/zero.h"
 
@@ -104,9 +105,21 @@ struct dp_watch {
 	struct dp_snapshot snap;
 };
 
-uint64_t dp_mono_ns(void);
+/* watch_snapshot.c */
+/* Closes the interval and describes it, */
+struct dp_snapshot *dp_watch_close_interval(struct dp_watch *w, enum dp_reason reason);
+/* and the next one begins where the snapshot ended. */
+void dp_watch_next_interval(struct dp_watch *w);
 
 /* watch_vm.c */
+int dp_watch_copy_slots(struct dp_watch *w, const struct dp_kvm *k);
+bool dp_watch_fits(const struct dp_watch *w); /* the source, what was copied */
+/* What is known of the VM, and what the source is told, from what was copied. */
+int dp_watch_tell_slots(struct dp_watch *w, uint64_t t_mono, bool exact);
+int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len);
+void dp_watch_source_close(struct dp_watch *w);
+
+/* watch_follow.c */
 int dp_watch_refresh(struct dp_watch *w, uint64_t t_mono, bool exact);
 bool dp_watch_guest_stopped(struct dp_watch *w);
 
@@ -120,8 +133,6 @@ uint64_t dp_watch_left_ns(const struct dp_watch *w);
 /* watch_granule.c: from the MMU and the backing; from an interval's dirty pages, where they show more */
 void dp_watch_granule(struct dp_watch *w);
 void dp_watch_granule_seen(struct dp_watch *w, const struct dp_pageset *pages);
-int dp_watch_source_open(struct dp_watch *w, char *msg, size_t len);
-void dp_watch_source_close(struct dp_watch *w);
 
 /* watch_log.c */
 void dp_watch_note_tid(struct dp_watch *w, uint32_t tid);
