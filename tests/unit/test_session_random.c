@@ -90,15 +90,22 @@ static void random_observations(struct random_vm *v)
 	for (i = 0; i < s->nages; i++) {
 		enum dp_size size = chance(50) ? DP_4K : below(DP_SIZES);
 
-		v->ages[i] = (struct dp_ages){ size ? DP_REGION_ALL : (uint32_t)below(s->vm->nregions), size,
-					       (uint32_t)below(DP_LEVELS), (uint32_t)below(DP_BINS),
-					       (double)any(24) };
+		v->ages[i] =
+			(struct dp_ages){ .region = size ? DP_REGION_ALL : (uint32_t)below(s->vm->nregions),
+					  .size = size,
+					  .level = (uint32_t)below(DP_LEVELS),
+					  .bin = (uint32_t)below(DP_BINS),
+					  .anchor = (uint32_t)below(4),
+					  .count = (double)any(24) };
 	}
 	s->exposures = v->expo;
 	s->nexposures = (uint32_t)below(DP_LEVELS);
 	for (i = 0; i < s->nexposures; i++)
-		v->expo[i] =
-			(struct dp_exposure){ i, 1 + (uint32_t)below(3), 0, DP_LEVEL_NS(i), (double)any(10) };
+		v->expo[i] = (struct dp_exposure){ .level = i,
+						   .count = 1 + (uint32_t)below(3),
+						   .anchor = (uint32_t)below(4),
+						   .to_ns = DP_LEVEL_NS(i),
+						   .blind = (double)any(10) };
 	s->windows = v->win;
 	s->nwindows = (uint32_t)below(8);
 	for (i = 0; i < s->nwindows; i++) {
