@@ -71,7 +71,9 @@ $(BUILD)/tests/unit/test_zero: tests/unit/test_zero.c $(ZERO_OBJ)
 # What is read of a trace.
 TRACE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/trace/*.c))
 
-$(BUILD)/tests/unit/test_hostile_trace: tests/unit/test_hostile_trace.c $(TRACE_OBJ) $(PURE_LIB)
+TRACE_UNIT := $(filter %test_hostile_trace %test_hostile_windows %test_trace_windows,$(UNIT_BIN))
+
+$(TRACE_UNIT): $(BUILD)/tests/unit/%: tests/unit/%.c $(TRACE_OBJ) $(PURE_LIB)
 	$(call msg,TEST)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -Itests -MMD -MP -o $@ $< $(TRACE_OBJ) $(PURE_LIB) $(LDFLAGS) -lcmocka -ljson-c -lz -lm

@@ -147,16 +147,29 @@ struct dp_exposure {
 /*
  * One look at a region's log (harvest): of `armed` pages, `dirty` were written between their re-arming
  * and this look. Their windows lie between t_lo and t_hi (equal where all were re-armed at once).
- * Windows of one region and one arming are cumulative, not independent; arming tells them apart.
+ * Windows of one region and one arming are cumulative, not independent; arming tells them apart. Most of a large VM's
+ * regions are quiet and looked at together: one entry tells of all that lie side by side and had the same window. What is
+ * computed is the same whether they are told so or each by itself.
  */
 struct dp_window {
 	uint32_t region;
 	uint8_t size;	 /* enum dp_size: armed and dirty are blocks of this size */
 	bool peek;	 /* true: dirtyprof looked itself; false: user space got the log */
 	uint32_t arming; /* number of the arming in this region, so far */
+	uint32_t more;	 /* so many regions behind this one had just such a window */
 	uint64_t t_lo_ns, t_hi_ns;
 	uint64_t armed, dirty;
 };
+#define DP_WINDOWS_MAX (1u << 21) /* of a snapshot; looks that would make it more are left out */
+
+/* Whether w, of one region, is the next one of `last` and the same. */
+static inline bool dp_window_joins(const struct dp_window *last, const struct dp_window *w)
+{
+	return w->region != DP_REGION_ALL && last->region + last->more + 1 == w->region &&
+	       last->size == w->size && last->peek == w->peek && last->arming == w->arming &&
+	       last->t_lo_ns == w->t_lo_ns && last->t_hi_ns == w->t_hi_ns && last->armed == w->armed &&
+	       last->dirty == w->dirty;
+}
 
 /*
  * How marks came (mark). Where the processor collects a guest's writes and KVM empties its buffer at VM exits (Intel's PML), a

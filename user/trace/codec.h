@@ -85,6 +85,19 @@ bool dp_io_array(struct dp_io *io, uint32_t *n, void **p, size_t size, size_t le
 /* Whether the record goes on: what was added to a struct later is read only then, and else left zero. */
 bool dp_io_more(const struct dp_io *io);
 
+#define DP_IO_NS_MAX (1ull << 62)
+
+/* windows.c: those of the snapshot that begins at t0_ns, or some of them. */
+struct dp_windows {
+	uint64_t t0_ns;
+	struct dp_window *w;
+	uint32_t n, room;
+};
+
+void dp_io_put_windows(struct dp_io *io, uint64_t t0_ns, const struct dp_window *w, uint32_t n);
+void dp_io_get_windows(struct dp_io *io, struct dp_windows *to); /* behind those that are in *to */
+void dp_io_windows(struct dp_io *io, struct dp_snapshot *s); /* the list in a snapshot: of old traces alone */
+
 /* records.c: what is read is also held against its ranges, so that the model can rely on it. */
 void dp_io_start(struct dp_io *io, struct dp_trace_start *s);
 void dp_io_opts(struct dp_io *io, struct dp_session_opts *o);

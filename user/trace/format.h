@@ -27,9 +27,10 @@
 #define DP_BLOCK_RAW	 (128u << 10) /* a block is written when it has so much, */
 #define DP_BLOCK_NS                                                                                          \
 	5000000000ull /* or holds so much time; so much is lost at most when the recorder is killed */
-#define DP_BLOCK_MAX (64u << 20) /* of raw bytes: a record is far smaller on any VM there is */
+#define DP_BLOCK_MAX	  (64u << 20) /* of raw bytes: a record is far smaller on any VM there is */
+#define DP_RECORD_WINDOWS (1u << 16)  /* in one record; the rest comes in further ones */
 
-enum dp_record { DP_REC_START = 1, DP_REC_OPTS, DP_REC_VM, DP_REC_SNAPSHOT, DP_REC_END };
+enum dp_record { DP_REC_START = 1, DP_REC_OPTS, DP_REC_VM, DP_REC_SNAPSHOT, DP_REC_END, DP_REC_WINDOWS };
 
 static inline void dp_put32(uint8_t *p, uint32_t v)
 {

@@ -29,6 +29,7 @@ struct dp_trace {
 	struct dp_session_opts opts;
 	bool have_vm, have_opts;
 	struct dp_snapshot snapshot;
+	struct dp_windows windows; /* of the snapshot to come */
 	struct dp_arena vm_mem, opts_mem, snapshot_mem;
 };
 
@@ -152,6 +153,7 @@ void dp_trace_free(struct dp_trace *t)
 	dp_arena_free(&t->vm_mem);
 	dp_arena_free(&t->opts_mem);
 	dp_arena_free(&t->snapshot_mem);
+	free(t->windows.w);
 	free(t->packed);
 	free(t->raw);
 	free(t->path);
@@ -258,6 +260,19 @@ static bool passed_over(struct dp_trace *t, const struct dp_io *rec)
 	return false;
 }
 
+/* Of a snapshot that is passed over they are, too. */
+static void take_windows(struct dp_trace *t, struct dp_io *rec)
+{
+	struct dp_io begin = *rec;
+	uint64_t t0 = 0;
+
+	dp_io_u64(&begin, &t0);
+	if (t->past || (double)t0 / 1e9 < t->from)
+		return;
+	rec->failed |= !t->started || (t->windows.n && t->windows.t0_ns != t0);
+	dp_io_get_windows(rec, &t->windows);
+}
+
 static void take_snapshot(struct dp_trace *t, struct dp_io *rec)
 {
 	memset(&t->snapshot, 0, sizeof(t->snapshot));
@@ -265,6 +280,12 @@ static void take_snapshot(struct dp_trace *t, struct dp_io *rec)
 	rec->arena = &t->snapshot_mem;
 	rec->failed |= !t->started;
 	dp_io_snapshot(rec, &t->snapshot, &t->vm);
+	if (!t->windows.n)
+		return;
+	rec->failed |= t->snapshot.nwindows || t->snapshot.t0_ns != t->windows.t0_ns;
+	t->snapshot.windows = t->windows.w;
+	t->snapshot.nwindows = t->windows.n;
+	t->windows.n = 0;
 }
 
 /* A session has begun once its options and its VM are known, too. */
@@ -288,6 +309,7 @@ static bool take(struct dp_trace *t, uint8_t kind, struct dp_io *rec, struct dp_
 		dp_io_start(rec, &t->start);
 		t->begun = true;
 		t->past = false;
+		t->windows.n = 0;
 		t->started = t->have_vm = t->have_opts = false;
 		return false;
 	case DP_REC_VM:
@@ -304,6 +326,9 @@ static bool take(struct dp_trace *t, uint8_t kind, struct dp_io *rec, struct dp_
 		ev->kind = DP_TRACE_SNAPSHOT;
 		ev->snapshot = &t->snapshot;
 		return true;
+	case DP_REC_WINDOWS:
+		take_windows(t, rec);
+		return false;
 	case DP_REC_END:
 		rec->failed |= !t->started;
 		t->begun = t->started = false;

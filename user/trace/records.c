@@ -6,7 +6,6 @@
 
 #define PAGES_MAX (1ull << 52) /* 4K pages of any address space */
 #define SLOTS_MAX 2048u	       /* more are not read of any VM */
-#define NS_MAX	  (1ull << 62)
 #define TEXT_MAX  4096
 #define WALL_MAX  1000000000000000000 /* us: 1e12 s */
 
@@ -88,7 +87,7 @@ void dp_io_opts(struct dp_io *io, struct dp_session_opts *o)
 	dp_io_text(io, &o->command, TEXT_MAX);
 	if (dp_io_more(io))
 		dp_io_u64(io, &o->clock_ns);
-	check(io, o->clock_ns <= NS_MAX);
+	check(io, o->clock_ns <= DP_IO_NS_MAX);
 }
 
 static void io_backing(struct dp_io *io, struct dp_backing *b)
@@ -230,32 +229,9 @@ static void io_exposures(struct dp_io *io, struct dp_snapshot *s)
 			dp_io_u64(io, &e->from_ns);
 			dp_io_u64(io, &e->to_ns);
 			dp_io_f64(io, &e->blind);
-			check(io, e->blind >= 0 && e->blind <= (double)PAGES_MAX && e->to_ns <= NS_MAX);
+			check(io, e->blind >= 0 && e->blind <= (double)PAGES_MAX && e->to_ns <= DP_IO_NS_MAX);
 		}
 	s->exposures = p;
-}
-
-static void io_windows(struct dp_io *io, struct dp_snapshot *s)
-{
-	void *p = (void *)(uintptr_t)s->windows;
-	struct dp_window last = { 0 };
-	uint32_t i;
-
-	if (dp_io_array(io, &s->nwindows, &p, sizeof(*s->windows), 8))
-		for (i = 0; i < s->nwindows; i++) {
-			struct dp_window *v = (struct dp_window *)p + i;
-
-			dp_io_step32(io, &v->region, &last.region);
-			dp_io_u8(io, &v->size);
-			dp_io_bool(io, &v->peek);
-			dp_io_step32(io, &v->arming, &last.arming);
-			dp_io_step(io, &v->t_lo_ns, &last.t_lo_ns);
-			dp_io_step(io, &v->t_hi_ns, &last.t_hi_ns);
-			dp_io_step(io, &v->armed, &last.armed);
-			dp_io_u64(io, &v->dirty);
-			check(io, v->t_hi_ns <= NS_MAX && v->armed <= PAGES_MAX);
-		}
-	s->windows = p;
 }
 
 static void io_syncs(struct dp_io *io, struct dp_snapshot *s)
@@ -410,7 +386,7 @@ void dp_io_times(struct dp_io *io, struct dp_snapshot *s)
 	ENUM(io, s->reason, DP_LAST);
 	dp_io_u64(io, &s->t0_ns);
 	dp_io_u64(io, &s->t1_ns);
-	check(io, s->t0_ns <= NS_MAX && s->t1_ns <= NS_MAX);
+	check(io, s->t0_ns <= DP_IO_NS_MAX && s->t1_ns <= DP_IO_NS_MAX);
 }
 
 void dp_io_snapshot(struct dp_io *io, struct dp_snapshot *s, const struct dp_vm *vm)
@@ -430,7 +406,7 @@ void dp_io_snapshot(struct dp_io *io, struct dp_snapshot *s, const struct dp_vm 
 	io_places(io, s, vm);
 	io_ages(io, s);
 	io_exposures(io, s);
-	io_windows(io, s);
+	dp_io_windows(io, s);
 	io_syncs(io, s);
 	io_gaps(io, &s->gaps);
 	io_wire(io, &s->wire);
@@ -441,7 +417,7 @@ void dp_io_snapshot(struct dp_io *io, struct dp_snapshot *s, const struct dp_vm 
 	if (dp_io_more(io)) {
 		dp_io_u64(io, &s->vcpu_left_ns);
 		dp_io_u64(io, &s->vcpu_first_ns);
-		check(io, s->vcpu_left_ns <= NS_MAX && s->vcpu_first_ns <= NS_MAX);
+		check(io, s->vcpu_left_ns <= DP_IO_NS_MAX && s->vcpu_first_ns <= DP_IO_NS_MAX);
 	}
 	if (!io->writing)
 		s->vm = vm;

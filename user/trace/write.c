@@ -261,13 +261,29 @@ int dp_trace_put_start(struct dp_trace_writer *w, const struct dp_trace_start *s
 	return put_vm(w, vm);
 }
 
+static int put_windows(struct dp_trace_writer *w, const struct dp_snapshot *s)
+{
+	uint32_t i, n;
+
+	if (s->nwindows > DP_WINDOWS_MAX)
+		return w->err = -EFBIG;
+	for (i = 0; i < s->nwindows; i += n) {
+		n = s->nwindows - i < DP_RECORD_WINDOWS ? s->nwindows - i : DP_RECORD_WINDOWS;
+		begin(w);
+		dp_io_put_windows(&w->rec, s->t0_ns, s->windows + i, n);
+		if (put(w, DP_REC_WINDOWS) || (w->raw.len >= DP_BLOCK_MAX / 8 && flush(w)))
+			return w->err;
+	}
+	return 0;
+}
+
 int dp_trace_put(struct dp_trace_writer *w, const struct dp_snapshot *s)
 {
 	struct dp_snapshot copy = *s;
 
 	if (w->err)
 		return w->err;
-	if (put_vm(w, s->vm))
+	if (put_vm(w, s->vm) || put_windows(w, s))
 		return w->err;
 	begin(w);
 	dp_io_snapshot(&w->rec, &copy, s->vm);
