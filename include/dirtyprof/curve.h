@@ -54,6 +54,8 @@ struct dp_est dp_curve_rate(const struct dp_curve *c, enum dp_size size);
 struct dp_est dp_curve_region_eval(const struct dp_curve *c, uint32_t region, double t);
 double dp_curve_region_mid(const struct dp_curve *c, uint32_t region,
 			   double t); /* its middle alone, sooner */
+/* Whether it is the same as that of the region before: most of a large VM's are. */
+bool dp_curve_region_same(const struct dp_curve *c, uint32_t region);
 uint32_t dp_curve_regions(const struct dp_curve *c);
 double dp_curve_region_pages(const struct dp_curve *c, uint32_t region); /* 4K pages; 0 out of range */
 

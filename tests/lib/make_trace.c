@@ -22,7 +22,7 @@
 #include "trace/trace.h"
 
 #define MAX_REGIONS 16384u
-#define MAX_ACTIVE  64u
+#define MAX_ACTIVE  1024u
 #define MAX_AGES    (1u << 16)
 #define MAX_EXPO    4096u
 #define LOOKS	    8u /* at a log between two syncs */
@@ -155,28 +155,50 @@ static void make_ages(struct made *m, uint64_t t0, uint64_t t1)
 	}
 }
 
-/* All regions' logs, looked at and at last fetched. */
+/* As the log's reader does: what is the same side by side in one. last: of each size of the look under way, from 1. */
+static void put_window(struct made *m, const struct dp_window *w, uint32_t *last)
+{
+	if (*last && dp_window_joins(&m->windows[*last - 1], w)) {
+		m->windows[*last - 1].more += w->more + 1;
+		return;
+	}
+	m->windows[m->s.nwindows++] = *w;
+	*last = m->s.nwindows;
+}
+
+/* Windows of each size that end t after all was armed: of regions [from, to), in which nothing is dirty, or of active region a. */
+static void put_windows(struct made *m, struct dp_window *w, uint32_t from, uint32_t to, int a,
+			uint32_t *last)
+{
+	uint32_t z;
+
+	w->region = from;
+	w->more = to - from - 1;
+	for (z = 0; from < to && z < DP_SIZES; z++) {
+		w->size = (uint8_t)z;
+		w->armed = m->vm.blocks[z] / m->regions;
+		w->dirty = a < 0 ? 0
+				 : (uint64_t)dirtied((uint32_t)a, (enum dp_size)z, (double)w->t_hi_ns * 1e-9);
+		put_window(m, w, &last[z]);
+	}
+}
+
+/* All regions' logs, looked at some time after they were armed, never quite the same, and at last fetched. */
 static void make_windows(struct made *m, uint64_t t0, uint64_t t1)
 {
-	uint32_t k, r, a, z, arming = (uint32_t)(t1 / SEC);
+	uint32_t k, a, i = (uint32_t)(t1 / SEC);
 
 	for (k = 1; k <= LOOKS; k++) {
-		uint64_t t = (t1 - t0) >> (LOOKS - k);
-		double sum[DP_SIZES] = { 0 };
-		struct dp_window *w = &m->windows[m->s.nwindows];
+		uint64_t t = ((t1 - t0) >> (LOOKS - k)) + i * k * 7919ull % 997 * 1000;
+		struct dp_window w = { .peek = k < LOOKS, .arming = i, .t_lo_ns = t, .t_hi_ns = t };
+		uint32_t last[DP_SIZES] = { 0 }, at = 0;
 
-		for (r = 0; r < m->regions; r++)
-			w[r] = (struct dp_window){ r, DP_4K, k < LOOKS, arming, t, t, PAGES, 0 };
 		for (a = 0; a < m->active; a++) {
-			w[place(m, a)].dirty += (uint64_t)dirtied(a, DP_4K, (double)t * 1e-9);
-			for (z = DP_4K + 1; z < DP_SIZES; z++)
-				sum[z] += floor(dirtied(a, (enum dp_size)z, (double)t * 1e-9));
+			put_windows(m, &w, at, place(m, a), -1, last);
+			at = place(m, a) + 1;
+			put_windows(m, &w, at - 1, at, (int)a, last);
 		}
-		m->s.nwindows += m->regions;
-		for (z = DP_4K + 1; z < DP_SIZES; z++)
-			m->windows[m->s.nwindows++] =
-				(struct dp_window){ DP_REGION_ALL,   (uint8_t)z,      k < LOOKS, arming, t, t,
-						    m->vm.blocks[z], (uint64_t)sum[z] };
+		put_windows(m, &w, at, m->regions, -1, last);
 	}
 }
 
@@ -420,7 +442,7 @@ int main(int argc, char **argv)
 			"make_trace: make_trace FILE [options]; not more regions active than there are\n");
 		return 1;
 	}
-	m.windows = malloc((size_t)LOOKS * (m.regions + DP_SIZES) * sizeof(*m.windows));
+	m.windows = malloc((size_t)LOOKS * m.regions * DP_SIZES * sizeof(*m.windows));
 	if (!m.windows)
 		return 1;
 	make_vm(&m);

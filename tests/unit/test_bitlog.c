@@ -374,6 +374,59 @@ static void pieces_against_pages(void **state)
 	(void)state;
 }
 
+/* Regions that are quiet, and looked at together, have one window; what it says of each is what a log of that one would. */
+static void quiet_regions_go_together(void **state)
+{
+	static const struct {
+		uint32_t region, more, dirty;
+	} want[] = { { 0, 1, 0 }, { 2, 0, 3 }, { 3, 1, 0 }, { 5, 1, 1 } };
+	const uint64_t n = 7 * (uint64_t)REGION;
+	uint64_t *bits = calloc(n / 64, 8), i, t;
+	struct dp_bitlog *b = dp_bitlog_new(7, 0);
+	struct dp_bitlog_slot slot;
+	const struct dp_window *w;
+	uint32_t count, k[DP_SIZES];
+	struct dp_sync s;
+
+	memset(&slot, 0, sizeof(slot)); /* what pads it is compared */
+	slot.key = 7;
+	slot.nbits = n;
+	slot.logging = true;
+	assert_int_equal(dp_bitlog_slots(b, &slot, 1, 10 * MS, true), 0);
+	for (i = 0; i < 3; i++)
+		set(bits, 2 * REGION + i);
+	set(bits, 5 * REGION + 17);
+	set(bits, 7 * REGION - 1);
+	for (t = 30; t <= 50; t += 10) {
+		struct dp_bitlog_piece p = { .key = 7, .t_ns = t * MS, .n = n, .bits = bits, .last = true };
+
+		if (t < 50) {
+			assert_int_equal(dp_bitlog_peek(b, &p), 0);
+			dp_bitlog_end_peek(b);
+		} else {
+			assert_int_equal(dp_bitlog_get(b, &p), 0);
+			assert_true(dp_bitlog_end_sync(b, &s));
+		}
+		w = dp_bitlog_windows(b, &count);
+		assert_int_equal(count, 4 * DP_SIZES);
+		memset(k, 0, sizeof(k));
+		for (i = 0; i < count; i++) {
+			uint32_t j = k[w[i].size]++;
+
+			assert_true(j < 4 && w[i].peek == (t < 50));
+			assert_int_equal(w[i].region, want[j].region);
+			assert_int_equal(w[i].more, want[j].more);
+			assert_int_equal(w[i].dirty, w[i].size && want[j].dirty ? 1 : want[j].dirty);
+			assert_int_equal(w[i].armed, REGION >> (dp_size_shift((enum dp_size)w[i].size) - 12));
+			assert_true(w[i].t_lo_ns == (t - 10) * MS && w[i].t_hi_ns == (t - 10) * MS);
+		}
+		dp_bitlog_take_windows(b);
+	}
+	dp_bitlog_free(b);
+	free(bits);
+	(void)state;
+}
+
 static void bad_pieces_are_refused(void **state)
 {
 	struct fix f = { 0 };
@@ -404,6 +457,7 @@ int main(void)
 		cmocka_unit_test(lost_pieces_give_no_window),
 		cmocka_unit_test(bits_of_64k),
 		cmocka_unit_test(pieces_against_pages),
+		cmocka_unit_test(quiet_regions_go_together),
 		cmocka_unit_test(bad_pieces_are_refused),
 	};
 

@@ -185,6 +185,12 @@ int dp_bitlog_slots(struct dp_bitlog *b, const struct dp_bitlog_slot *slots, siz
 
 static void add_window(struct dp_bitlog *b, const struct dp_window *w)
 {
+	uint32_t last = b->last[w->size];
+
+	if (last && dp_window_joins(&b->win[last - 1], w)) {
+		b->win[last - 1].more++;
+		return;
+	}
 	if (b->nwin == b->room) {
 		uint32_t room = b->room ? b->room * 2 : 64;
 		struct dp_window *win = realloc(b->win, room * sizeof(*win));
@@ -195,6 +201,7 @@ static void add_window(struct dp_bitlog *b, const struct dp_window *w)
 		b->room = room;
 	}
 	b->win[b->nwin++] = *w;
+	b->last[w->size] = b->nwin;
 }
 
 /* dirty: the region's dirty blocks of each size. */
@@ -226,6 +233,7 @@ bool dp_bitlog_end_sync(struct dp_bitlog *b, struct dp_sync *s)
 	if (!b->sync_open)
 		return false;
 	b->sync_open = false;
+	memset(b->last, 0, sizeof(b->last));
 	for (r = 0; r < b->nregions; r++) {
 		struct part *p = &b->sync[r];
 
@@ -260,6 +268,7 @@ void dp_bitlog_end_peek(struct dp_bitlog *b)
 	if (!b->peek_open)
 		return;
 	b->peek_open = false;
+	memset(b->last, 0, sizeof(b->last));
 	for (r = 0; r < b->nregions; r++) {
 		memset(dirty, 0, sizeof(dirty));
 		dp_pageset_move(&b->peek_set, r, dirty, NULL, NULL, 0);

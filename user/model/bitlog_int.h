@@ -43,6 +43,8 @@ struct dp_bitlog {
 	bool sync_open, peek_open;
 	struct dp_window *win;
 	uint32_t nwin, room;
+	uint32_t last
+		[DP_SIZES]; /* of win: the latest one of each size of the look under way, from 1; 0 none */
 };
 
 struct slot *dp_bitlog_slot_find(struct dp_bitlog *b, uint32_t key);

@@ -25,21 +25,15 @@ static void drop_regions(struct dp_curve *c)
 	for (r = 0; r < c->nregions; r++) {
 		free(c->region[r].ages);
 		free(c->region[r].edges);
-		if (c->region[r].wfit) {
-			dp_wfit_free(c->region[r].wfit);
-			free(c->region[r].wfit);
-		}
 	}
+	dp_windows_drop_fits(c);
 	for (s = 0; s < DP_SIZES; s++) {
-		for (r = 0; c->size[s].set && r < c->nregions; r++)
-			free(c->size[s].set[r].v);
-		free(c->size[s].set);
-		free(c->size[s].all_set.v);
-		free(c->size[s].whole.v);
+		dp_windows_free(&c->size[s]);
 		free(c->size[s].tab.t);
 	}
 	free(c->region);
 	free(c->region_pages);
+	free(c->pages_before);
 	free(c->given);
 }
 
@@ -62,10 +56,12 @@ static int take_shape(struct dp_curve *c, const struct dp_vm *vm)
 	if (c->nregions != vm->nregions || !c->region) {
 		struct dp_region_data *region = calloc((size_t)vm->nregions + 1, sizeof(*region));
 		double *pages = calloc((size_t)vm->nregions + 1, sizeof(*pages));
+		double *before = calloc((size_t)vm->nregions + 1, sizeof(*before));
 
-		if (!region || !pages) {
+		if (!region || !pages || !before) {
 			free(region);
 			free(pages);
+			free(before);
 			return -ENOMEM;
 		}
 		drop_regions(c);
@@ -73,11 +69,13 @@ static int take_shape(struct dp_curve *c, const struct dp_vm *vm)
 		c->nregions = vm->nregions;
 		c->region = region;
 		c->region_pages = pages;
+		c->pages_before = before;
 	}
 	c->blocks[DP_4K] = 0.0;
 	for (r = 0; r < c->nregions; r++) {
 		c->region_pages[r] = (double)vm->region_pages[r];
 		c->blocks[DP_4K] += c->region_pages[r];
+		c->pages_before[r + 1] = c->blocks[DP_4K];
 	}
 	for (s = DP_4K + 1; s < DP_SIZES; s++)
 		c->blocks[s] = (double)vm->blocks[s];
@@ -113,7 +111,7 @@ static int ascending(const void *a, const void *b)
 }
 
 /* Points at which a size is tabulated: all bins, finely, and every length of window that occurred. */
-static int new_table(struct dp_table *tab, const struct dp_size_data *d, uint32_t nregions)
+static int new_table(struct dp_table *tab, const struct dp_size_data *d)
 {
 	/* Between two looks a region's curve is bounded by straight lines, and a bin is narrow: ends of bins are enough. */
 	uint32_t b, i, n = 0, k, sub = d->mid.n ? DP_GRID_SUB : 1;
@@ -130,9 +128,7 @@ static int new_table(struct dp_table *tab, const struct dp_size_data *d, uint32_
 		for (i = 0; i < sub; i++)
 			t[n++] = lo + (hi - lo) * i / sub;
 	}
-	n += d->all_set.n ? dp_windows_list(&d->all_set, 1, false, t + n, DP_BINS)
-	     : d->set	  ? dp_windows_list(d->set, nregions, false, t + n, DP_BINS)
-			  : 0;
+	n += dp_windows_list(d, false, t + n, DP_BINS);
 	t[n++] = (double)dp_bin_lo(DP_BINS) * 1e-9;
 	qsort(t, n, sizeof(*t), ascending);
 	for (i = 1, k = 1; i < n; i++) {
@@ -190,7 +186,7 @@ static int fit_size(struct dp_curve *c, enum dp_size size)
 
 	d->known = false;
 	d->reach = dp_ages_reach(c, size);
-	err = new_table(tab, d, c->nregions);
+	err = new_table(tab, d);
 	if (err)
 		return err;
 	windowed = dp_windows_fit_size(c, size, tab);
@@ -222,35 +218,6 @@ static int fit_size(struct dp_curve *c, enum dp_size size)
 	return 0;
 }
 
-static int fit_region_windows(struct dp_curve *c)
-{
-	struct dp_size_data *d = &c->size[DP_4K];
-	struct dp_wnoise noise;
-	uint32_t r;
-	int err;
-
-	if (!d->set)
-		return 0;
-	noise = dp_windows_noise(d->set, c->region_pages, c->nregions);
-	noise.share = 1.0;
-	for (r = 0; r < c->nregions; r++) {
-		struct dp_region_data *g = &c->region[r];
-
-		if (!d->set[r].n)
-			continue;
-		if (g->wfit)
-			dp_wfit_free(g->wfit);
-		else
-			g->wfit = calloc(1, sizeof(*g->wfit));
-		if (!g->wfit)
-			return -ENOMEM;
-		err = dp_wfit_build(g->wfit, &d->set[r], c->region_pages[r], noise);
-		if (err)
-			return err;
-	}
-	return 0;
-}
-
 int dp_curve_fit(struct dp_curve *c)
 {
 	int err, s;
@@ -262,7 +229,7 @@ int dp_curve_fit(struct dp_curve *c)
 		c->size[s].blocks = c->blocks[s];
 	err = dp_ages_fit(c);
 	if (!err)
-		err = fit_region_windows(c);
+		err = dp_windows_fit_regions(c);
 	for (s = 0; !err && s < DP_SIZES; s++)
 		err = fit_size(c, (enum dp_size)s);
 	c->fitted = !err;
@@ -361,6 +328,12 @@ double dp_curve_region_mid(const struct dp_curve *c, uint32_t region, double t)
 	return dp_curve_region_eval(c, region, t).mid;
 }
 
+bool dp_curve_region_same(const struct dp_curve *c, uint32_t region)
+{
+	return c && c->fitted && !c->given && region < c->nregions && c->region[region].shared &&
+	       !c->size[DP_4K].mid.n;
+}
+
 uint32_t dp_curve_regions(const struct dp_curve *c)
 {
 	return c ? c->nregions : 0;
@@ -378,17 +351,10 @@ double dp_curve_reach(const struct dp_curve *c, enum dp_size size)
 
 uint32_t dp_curve_windows(const struct dp_curve *c, double *t, uint32_t n)
 {
-	const struct dp_size_data *d;
-	const struct dp_wset *set;
-	uint32_t nsets, found;
+	uint32_t found;
 
 	if (!c)
 		return 0;
-	d = &c->size[DP_4K];
-	set = d->all_set.n ? &d->all_set : d->set;
-	nsets = d->all_set.n ? 1 : c->nregions;
-	if (!set)
-		return 0;
-	found = dp_windows_list(set, nsets, true, t, n);
-	return found ? found : dp_windows_list(set, nsets, false, t, n);
+	found = dp_windows_list(&c->size[DP_4K], true, t, n);
+	return found ? found : dp_windows_list(&c->size[DP_4K], false, t, n);
 }

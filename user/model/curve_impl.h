@@ -13,11 +13,14 @@
 #include "dirtyprof/curve.h"
 #include "model/lag.h"
 
-#define DP_BATCHES     16		  /* for the jackknife; snapshots go round */
-#define DP_Z90	       1.2815515655446004 /* standard normal quantile of 0.9 */
-#define DP_RESOLUTION  (1.0 / 64) /* of U, each way: stamps, and start points unevenly spread within a bin */
-#define DP_GRID_SUB    4	  /* points a bin in a table fitted to ages; to windows alone, 1 */
-#define DP_MAX_KNOTS   192	  /* window lengths kept apart in one set */
+#define DP_BATCHES    16		 /* for the jackknife; snapshots go round */
+#define DP_Z90	      1.2815515655446004 /* standard normal quantile of 0.9 */
+#define DP_RESOLUTION (1.0 / 64) /* of U, each way: stamps, and start points unevenly spread within a bin */
+#define DP_GRID_SUB   4		 /* points a bin in a table fitted to ages; to windows alone, 1 */
+#define DP_MAX_KNOTS  192	 /* window lengths kept apart in one set */
+#define DP_WBINS_MAX                                                                                         \
+	(1u << 21) /* in all sets: those of each region of 1 TiB at each length, or else 200 MB */
+#define DP_LOOKS_MAX   (1u << 16) /* of a snapshot that are counted as a whole */
 #define DP_OCTAVES     (DP_BINS / DP_BIN_SUB + 1)
 #define DP_SAME_LENGTH 1.03 /* windows whose lengths differ by less are one point */
 
@@ -63,6 +66,23 @@ struct dp_wset {
 	uint32_t n, cap;
 };
 
+/* Regions side by side whose windows were all the same so far: at first one such part, in the end each that was written to. */
+struct dp_wpart {
+	uint32_t first, n;
+	uint32_t snapshot, looks; /* looks of that snapshot so far */
+	struct dp_wset set;	  /* of each of them */
+};
+
+/* All regions at one look. */
+struct dp_look {
+	struct dp_window sum;
+	unsigned __int128 lo,
+		hi; /* sums of armed * ns: whole numbers, so that it does not matter how regions were told */
+	double pages;
+	uint64_t tmin, tmax;
+	bool mixed;
+};
+
 /*
  * Bounds on U at points, and what a non-decreasing concave function through 0 can do between them.
  * Point i says: U(thi) >= l and U(tlo) <= h. Sorted by thi.
@@ -105,7 +125,10 @@ struct dp_size_data {
 	bool aged;			       /* some age was seen */
 	struct dp_wset all_set;		       /* windows of the whole VM (DP_REGION_ALL) */
 	struct dp_wset whole;		       /* looks at all regions at windows of one length, added up */
-	struct dp_wset *set;		       /* by region; NULL until a window of this size came */
+	struct dp_wpart *part;	   /* by region, in order; none until a window of this size came */
+	uint32_t nparts, room, at; /* at: the one behind the latest */
+	struct dp_look *look;	   /* of the snapshot under way */
+	uint32_t nlooks, look_room;
 	/* the fit */
 	bool known;
 	double reach, blocks;
@@ -121,13 +144,18 @@ struct dp_region_data {
 	struct dp_bins_pair *ages; /* NULL until an age came */
 	struct dp_edges *edges;	   /* the fit */
 	struct dp_wfit *wfit;
+	bool shared; /* wfit is that of the region before */
 };
 
 struct dp_curve {
 	uint32_t nregions;
 	double *region_pages;
+	double *pages_before; /* by region, and in all */
 	double blocks[DP_SIZES];
 	uint32_t adds;
+	uint32_t nsnapshots; /* that had windows */
+	uint32_t nwbins;     /* in all sets, */
+	uint32_t wbin;	     /* and the place of the latest in its own */
 	/* exposure of anchors, common to all sizes and regions */
 	struct dp_bins_pair expo[DP_BATCHES]; /* anchors, weighted */
 	struct dp_bins_pair expo_sq;	      /* anchors, weighted twice: for the effective number */
@@ -182,13 +210,22 @@ double dp_points_share(const struct dp_points *p, uint32_t group, double t);
 /* --- curve_windows.c --- */
 int dp_windows_check(const struct dp_snapshot *s);
 int dp_windows_add(struct dp_curve *c, const struct dp_snapshot *s);
-uint32_t dp_windows_list(const struct dp_wset *set, uint32_t n, bool synced, double *t, uint32_t max);
+void dp_windows_free(struct dp_size_data *d);
+/* What was seen of a size: the whole VM's windows where there are some, else those by region. *one: room for the former. */
+const struct dp_wpart *dp_windows_parts(const struct dp_size_data *d, struct dp_wpart *one, uint32_t *n);
+uint32_t dp_windows_list(const struct dp_size_data *d, bool synced, double *t, uint32_t max);
 
 /* --- curve_wfit.c --- */
-struct dp_wnoise dp_windows_noise(const struct dp_wset *set, const double *cap, uint32_t n);
+struct dp_wnoise dp_windows_noise(const struct dp_wpart *part, uint32_t n,
+				  const double *cap); /* cap: by region */
 int dp_wfit_build(struct dp_wfit *f, const struct dp_wset *s, double cap, struct dp_wnoise noise);
 void dp_wfit_free(struct dp_wfit *f);
 struct dp_est dp_wfit_eval(const struct dp_wfit *f, double t);
+double dp_wfit_noise(const struct dp_wfit *f, double t); /* half band of the points around t */
+
+/* --- curve_wsum.c --- */
 int dp_windows_fit_size(struct dp_curve *c, enum dp_size size, struct dp_table *tab);
+int dp_windows_fit_regions(struct dp_curve *c);
+void dp_windows_drop_fits(struct dp_curve *c);
 
 #endif

@@ -81,6 +81,11 @@ static uint32_t octave(const struct dp_wbin *b)
 	return b->bin / DP_BIN_SUB;
 }
 
+/* Over regions. */
+struct sums {
+	double between, dof, straight, square;
+};
+
 static void add_near(struct dp_wnoise *noise, const struct dp_wbin *b, double between)
 {
 	uint32_t o = octave(b);
@@ -110,39 +115,46 @@ static void near_noise(const struct dp_wnoise *noise, const struct dp_wbin *b, d
 	*dof = repeats;
 }
 
-struct dp_wnoise dp_windows_noise(const struct dp_wset *set, const double *cap, uint32_t n)
+/* Of each region by itself, though those of a part have all of it in common: the sums are the same to the last bit. */
+static void part_noise(struct dp_wnoise *noise, const struct dp_wpart *part, const double *cap,
+		       struct sums *sum)
+{
+	struct dp_wbin bins[DP_MAX_KNOTS];
+	uint32_t nb = merge(&part->set, bins), r, i;
+	double between[DP_MAX_KNOTS], own = 0.0, sd = nb ? sqrt(binomial(&bins[nb - 1])) : 0.0;
+
+	for (i = 0; i < nb; i++) {
+		double v = bins[i].dirty / bins[i].armed;
+
+		between[i] =
+			dp_max(0.0, bins[i].ap2 / bins[i].armed - v * v) * bins[i].n / binomial(&bins[i]);
+		own += bins[i].n - 1.0;
+	}
+	for (r = part->first; r < part->first + part->n; r++) {
+		for (i = 0; i < nb; i++) {
+			sum->between += between[i];
+			add_near(noise, &bins[i], between[i]);
+		}
+		sum->dof += own;
+		sum->straight += sd * cap[r];
+		sum->square += sd * cap[r] * (sd * cap[r]);
+	}
+	/* Regions are armed together: their windows do not add independent repeats. */
+	noise->dof = dp_max(noise->dof, own);
+}
+
+struct dp_wnoise dp_windows_noise(const struct dp_wpart *part, uint32_t n, const double *cap)
 {
 	struct dp_wnoise noise = { .effect = 1.0, .share = 1.0 };
-	double between = 0.0, dof = 0.0, straight = 0.0, square = 0.0;
-	struct dp_wbin bins[DP_MAX_KNOTS];
-	uint32_t r, i;
+	struct sums sum = { 0 };
+	uint32_t i;
 
-	for (r = 0; r < n; r++) {
-		uint32_t nb = merge(&set[r], bins);
-		double own = 0.0;
-
-		for (i = 0; i < nb; i++) {
-			double v = bins[i].dirty / bins[i].armed;
-			double spread = dp_max(0.0, bins[i].ap2 / bins[i].armed - v * v) * bins[i].n;
-
-			between += spread / binomial(&bins[i]);
-			own += bins[i].n - 1.0;
-			add_near(&noise, &bins[i], spread / binomial(&bins[i]));
-		}
-		dof += own;
-		/* Regions are armed together: their windows do not add independent repeats. */
-		noise.dof = dp_max(noise.dof, own);
-		if (nb) {
-			double sd = sqrt(binomial(&bins[nb - 1])) * cap[r];
-
-			straight += sd;
-			square += sd * sd;
-		}
-	}
-	if (dof > 0.0)
-		noise.effect = dp_max(1.0, between / dof);
-	if (straight > 0.0)
-		noise.share = sqrt(square) / straight;
+	for (i = 0; i < n; i++)
+		part_noise(&noise, &part[i], cap, &sum);
+	if (sum.dof > 0.0)
+		noise.effect = dp_max(1.0, sum.between / sum.dof);
+	if (sum.straight > 0.0)
+		noise.share = sqrt(sum.square) / sum.straight;
 	return noise;
 }
 
@@ -233,7 +245,7 @@ void dp_wfit_free(struct dp_wfit *f)
  * Half band of the points around t. Many points bound each other, but looks of one arming err together, so a
  * band narrower than its points' own noise is not believed.
  */
-static double noise_at(const struct dp_wfit *f, double t)
+double dp_wfit_noise(const struct dp_wfit *f, double t)
 {
 	const struct dp_bound *p = f->band.p;
 	uint32_t n = f->band.n, i;
@@ -280,7 +292,7 @@ struct dp_est dp_wfit_eval(const struct dp_wfit *f, double t)
 		e.hi = f->cap;
 		return e;
 	}
-	noise = noise_at(f, t);
+	noise = dp_wfit_noise(f, t);
 	lo = dp_hull_lo(&f->band, t);
 	hi = dp_hull_hi(&f->band, t);
 	e.lo = dp_min(f->cap, lo);
@@ -294,100 +306,4 @@ struct dp_est dp_wfit_eval(const struct dp_wfit *f, double t)
 	e.lo = dp_max(0.0, dp_min(e.lo, e.mid - noise));
 	e.hi = dp_min(f->cap, dp_max(e.hi, e.mid + noise));
 	return e;
-}
-
-/*
- * Blocks of a size above 4K that a region holds are not told apart: as many as its pages fill, in proportion
- * so that they add up to the whole.
- */
-static void region_caps(const struct dp_curve *c, enum dp_size size, double *cap)
-{
-	double per = (double)(1u << (dp_size_shift(size) - 12)), sum = 0.0;
-	uint32_t r;
-
-	for (r = 0; r < c->nregions; r++) {
-		cap[r] = ceil(c->region_pages[r] / per);
-		sum += cap[r];
-	}
-	for (r = 0; size != DP_4K && sum > 0.0 && r < c->nregions; r++)
-		cap[r] *= c->blocks[size] / sum;
-}
-
-static int add_set(struct dp_table *tab, const struct dp_wset *set, double cap, struct dp_wnoise noise,
-		   double *reach)
-{
-	struct dp_wfit f;
-	uint32_t i;
-	int err = dp_wfit_build(&f, set, cap, noise);
-
-	if (err)
-		return err;
-	for (i = 0; i < tab->n; i++) {
-		struct dp_est e = dp_wfit_eval(&f, tab->t[i]);
-
-		tab->lo[i] += e.lo;
-		tab->mid[i] += e.mid;
-		tab->hi[i] += e.hi;
-	}
-	*reach = dp_max(*reach, f.reach);
-	dp_wfit_free(&f);
-	return 0;
-}
-
-/* The whole VM's own points and the sum over regions both hold: the band is what both allow. */
-static int narrow(struct dp_table *tab, const struct dp_wset *set, double cap)
-{
-	struct dp_wfit f;
-	uint32_t i;
-	int err = dp_wfit_build(&f, set, cap, dp_windows_noise(set, &cap, 1));
-
-	if (err)
-		return err;
-	for (i = 0; i < tab->n; i++) {
-		struct dp_est e = dp_wfit_eval(&f, tab->t[i]);
-
-		double noise = tab->t[i] > 0.0 ? noise_at(&f, tab->t[i]) : 0.0;
-
-		e.lo = dp_max(tab->lo[i], e.lo);
-		e.hi = dp_max(e.lo, dp_min(tab->hi[i], e.hi));
-		tab->mid[i] = dp_min(e.hi, dp_max(e.lo, e.mid));
-		tab->lo[i] = dp_max(0.0, dp_min(e.lo, tab->mid[i] - noise));
-		tab->hi[i] = dp_min(cap, dp_max(e.hi, tab->mid[i] + noise));
-	}
-	dp_wfit_free(&f);
-	return 0;
-}
-
-/*
- * Adds the sum over regions to a table whose t are set. A whole-VM set wins over sets by region. Returns 1
- * where there was something, 0 where not, or -ENOMEM.
- */
-int dp_windows_fit_size(struct dp_curve *c, enum dp_size size, struct dp_table *tab)
-{
-	struct dp_size_data *d = &c->size[size];
-	struct dp_wnoise noise;
-	double *cap, reach = 0.0;
-	uint32_t r;
-	int err = 0;
-
-	if (d->all_set.n) {
-		noise = dp_windows_noise(&d->all_set, &d->blocks, 1);
-		err = add_set(tab, &d->all_set, d->blocks, noise, &reach);
-		d->reach = dp_max(d->reach, reach);
-		return err ? err : 1;
-	}
-	if (!d->set || !c->nregions)
-		return 0;
-	cap = calloc(c->nregions, sizeof(*cap));
-	if (!cap)
-		return -ENOMEM;
-	region_caps(c, size, cap);
-	noise = dp_windows_noise(d->set, cap, c->nregions);
-	for (r = 0; !err && r < c->nregions; r++)
-		err = add_set(tab, &d->set[r], cap[r], noise, &reach);
-	free(cap);
-	if (!err && d->whole.n)
-		err = narrow(tab, &d->whole, d->blocks);
-	d->reach = dp_max(d->reach, reach);
-	return err ? err : 1;
 }

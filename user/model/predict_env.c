@@ -143,11 +143,11 @@ static void share_out(struct dp_env *env, const struct dp_curve *c, const struct
 		at += env->pages[i];
 	}
 	for (s = 0; s < DP_SHARE_N; s++) {
-		double t = tab_time(s * DP_SHARE_STEP), sum = 0.0, *share = env->share[s];
+		double t = tab_time(s * DP_SHARE_STEP), sum = 0.0, u = 0.0, *share = env->share[s];
 
 		for (r = 0; r < regions; r++) {
-			double u = dp_curve_region_mid(c, r, t);
-
+			if (!r || !dp_curve_region_same(c, r))
+				u = dp_curve_region_mid(c, r, t);
 			sum += u;
 			if (k)
 				by_heat(u, env->pages + r * k, heat + r * k, k, share + r * k);

@@ -156,12 +156,21 @@ void dp_watch_drain(struct dp_watch *w)
 	w->next_drain = next == UINT64_MAX ? now - w->base_ns + POLL_NS : next - w->base_ns;
 }
 
+/* The windows of a look, or of a sync, become the interval's. */
+static void take_windows(struct dp_watch *w, bool keep)
+{
+	uint32_t n;
+	const struct dp_window *win = dp_bitlog_windows(w->bitlog, &n);
+
+	if (keep && w->iv.windows.n + n <= DP_WINDOWS_MAX)
+		dp_pile_add(&w->iv.windows, win, n);
+	dp_bitlog_take_windows(w->bitlog);
+}
+
 /* The GETs so far were one sync. */
 void dp_watch_end_sync(struct dp_watch *w)
 {
 	struct dp_sync s;
-	const struct dp_window *win;
-	uint32_t n;
 	bool ram;
 
 	if (!w->sync_open)
@@ -170,9 +179,7 @@ void dp_watch_end_sync(struct dp_watch *w)
 	w->nsync_keys = 0;
 	dp_watch_change_log(w, dp_bitlog_sync_pages(w->bitlog));
 	ram = dp_bitlog_end_sync(w->bitlog, &s);
-	win = dp_bitlog_windows(w->bitlog, &n);
-	dp_pile_add(&w->iv.windows, win, n);
-	dp_bitlog_take_windows(w->bitlog);
+	take_windows(w, true);
 	if (!ram)
 		return;
 	s.by_migration = w->wire && (dp_wire_is_sender(w->wire, w->sync_tid) || dp_wire_running(w->wire));
@@ -283,9 +290,8 @@ void dp_watch_read_harvest(struct dp_watch *w)
 /* Looks at all that logs. Returns how long it took, 0 if the bitmaps' reader is gone. */
 static uint64_t look_at_log(struct dp_watch *w, bool keep)
 {
-	const struct dp_window *win;
 	uint64_t t0 = dp_mono_ns();
-	uint32_t i, n;
+	uint32_t i;
 
 	for (i = 0; i < w->nrecs; i++)
 		if ((w->recs[i].flags & 1) && w->recs[i].npages)
@@ -294,10 +300,7 @@ static uint64_t look_at_log(struct dp_watch *w, bool keep)
 	if (!w->bitlog)
 		return 0;
 	dp_bitlog_end_peek(w->bitlog);
-	win = dp_bitlog_windows(w->bitlog, &n);
-	if (keep)
-		dp_pile_add(&w->iv.windows, win, n);
-	dp_bitlog_take_windows(w->bitlog);
+	take_windows(w, keep);
 	return dp_mono_ns() - t0;
 }
 
