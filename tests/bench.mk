@@ -25,7 +25,7 @@ $(EMPTY): tests/bench/empty.bpf.c
 
 bench:
 	$(Q)scripts/install-deps bench
-	+$(Q)$(MAKE) --no-print-directory all dpvmm $(LOOPS) $(HOOK) $(EMPTY) >&2
+	+$(Q)$(MAKE) --no-print-directory all dpvmm $(LOOPS) $(HOOK) $(EMPTY) $(MAKE_TRACE) >&2
 	$(Q)BUILD='$(BUILD)' tests/bench/run
 
 .PHONY: bench

@@ -19,6 +19,7 @@ DIRTYPROF = os.path.join(BUILD, "dirtyprof")
 EMPTY = os.path.join(BUILD, "tests", "bench", "empty.bpf.o")
 HOOK = os.path.join(BUILD, "tests", "bench", "hook")
 LOOPS = os.path.join(BUILD, "tests", "bench", "loops")
+MAKE_TRACE = os.path.join(BUILD, "tests", "lib", "make_trace")
 EVENT = "kvm:kvm_dirty_ring_push"
 TICK = os.sysconf("SC_CLK_TCK")
 
@@ -301,6 +302,27 @@ def loops(*args, limit=60):
 def spread(values):
     """Median, lowest, highest."""
     return statistics.median(values), min(values), max(values)
+
+
+def big_trace(folder, source, active, seconds):
+    """A trace of a VM of 1 TiB that there never was: its path, and bytes."""
+    path = os.path.join(folder, "big.trace")
+    done = subprocess.run([MAKE_TRACE, path, "--source", source, "--regions", "1024", "--active", str(active),
+                           "--seconds", str(seconds)], check=False)
+    if done.returncode:
+        raise BenchError("make_trace failed")
+    return path, os.path.getsize(path)
+
+
+def timed_report(path, *options):
+    """Seconds that `dirtyprof report` takes, and bytes of memory at most."""
+    start = time.monotonic()
+    with subprocess.Popen([DIRTYPROF, "report", path, *options], stdout=subprocess.DEVNULL) as proc:
+        _, status, usage = os.wait4(proc.pid, 0)
+        proc.returncode = os.waitstatus_to_exitcode(status)
+    if proc.returncode not in (0, 2):  # 2: it would not converge
+        raise BenchError("dirtyprof report failed")
+    return time.monotonic() - start, usage.ru_maxrss * 1024
 
 
 class Folder:
