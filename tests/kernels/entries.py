@@ -233,8 +233,8 @@ def _first_run(case, stream):
     return report["first_ran"]["monotonic_s"] if report else None
 
 
-def judge_entry(entry, run, mode):
-    """Rows: each hook that sees a guest run first, in a mode in which it was begun by all of them at once."""
+def judge_entry(entry, run, mode="bitmap"):
+    """Rows: each hook that sees a guest run first, in a mode in which all of them waited for it at once."""
     cases = cases_of(run)
     case, rows = cases.get(mode, Case()), []
     auto = _first_run(case, "auto")

@@ -67,7 +67,7 @@ def _backing(case, mode):
 
 
 def _judge(entry, run):
-    rows = entries.judge_modes(entry, run, MODES, PAGES) + entries.judge_entry(entry, run, MODES[0]) + entries.judge_rest(entry, run)
+    rows = entries.judge_modes(entry, run, MODES, PAGES) + entries.judge_entry(entry, run) + entries.judge_rest(entry, run)
     cases = entries.cases_of(run)
     for mode in BACKED if entry.series == BACKED_ON else ():
         rows += entries.judge_modes(entry, run, [mode], HUGE_PAGES, features=[])
