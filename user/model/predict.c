@@ -159,7 +159,8 @@ static void draw(struct dp_sim_in *in, uint32_t iu, uint32_t ib)
 	in->seed = 1 + iu * NQ + ib;
 	in->luck = dp_chance(fifth[(iu + 2 * ib) % NQ]);
 	in->off = dp_chance(fifth[(iu + 3 * ib) % NQ]);
-	in->extra = extra_of(in->plan, fifth[(iu + 4 * ib) % NQ]);
+	in->wait = fifth[(iu + 4 * ib) % NQ];
+	in->extra = extra_of(in->plan, in->wait);
 }
 
 static void run_grid(const struct dp_link *link, struct dp_sim_in *in, bool link_spreads, struct grid *g)
@@ -183,7 +184,7 @@ static void run_grid(const struct dp_link *link, struct dp_sim_in *in, bool link
 			g->n++;
 		}
 	}
-	in->late = 0.5;
+	in->late = in->wait = 0.5;
 	in->seed = 0;
 	in->off = in->extra = 0.0;
 }
@@ -290,7 +291,7 @@ int dp_predict(const struct dp_curve *c, const struct dp_link *link, const struc
 {
 	const double zs[] = { quantile[0], quantile[1],	      quantile[2],     quantile[3],
 			      quantile[4], -DP_Z90 / M_SQRT2, DP_Z90 / M_SQRT2 };
-	struct dp_sim_in in = { .plan = plan };
+	struct dp_sim_in in = { .plan = plan, .wait = 0.5 };
 	struct dp_est bs;
 	bool link_spreads;
 	struct dp_env *env;
@@ -328,7 +329,7 @@ int dp_predict(const struct dp_curve *c, const struct dp_link *link, const struc
 bool dp_simulate(const struct dp_curve *c, const struct dp_link *link, const struct dp_plan *plan, double zu,
 		 double zb, double *total, double *downtime, uint32_t *nrounds, struct dp_round *rounds)
 {
-	struct dp_sim_in in = { .plan = plan };
+	struct dp_sim_in in = { .plan = plan, .wait = 0.5 };
 	struct dp_sim_out out = { .rounds = rounds };
 	struct dp_env *env;
 

@@ -140,6 +140,19 @@ double dp_mem_zeros(const struct dp_mem *s, uint32_t g, double done)
 	return s->first[g] ? dp_zeros_share(&s->tx, from, to) : 0.0;
 }
 
+double dp_mem_zeros_next(const struct dp_mem *s, double *n)
+{
+	double from = s->before[s->cur] + s->done * s->env->pages[s->cur], end;
+
+	if (!s->first[s->cur] || s->in->plan->zero_pages <= 0.0)
+		return 0.0;
+	end = dp_zeros_bin_end(&s->tx, from);
+	/* the last bits of a bin are no step of their own */
+	if (end - from < *n * (1.0 - 1e-9))
+		*n = end - from;
+	return dp_zeros_share(&s->tx, from, from + *n);
+}
+
 double dp_mem_bytes_first(const struct dp_mem *s)
 {
 	double sum = 0.0;

@@ -61,9 +61,13 @@ double dp_mem_cold_share(const struct dp_mem *s, uint32_t g, const struct dp_rec
 void dp_mem_sent(struct dp_mem *s, double n, double dt);
 /* The share of zero pages in the rest of a segment, of which `done` was passed; only pages not yet sent are zero. */
 double dp_mem_zeros(const struct dp_mem *s, uint32_t g, double done);
+/* The same of what can be sent next at one cost: pages up to the next bin's start, *n if that is less. */
+double dp_mem_zeros_next(const struct dp_mem *s, double *n);
 /* Wire bytes of what is pending: of pages never sent, and of the others. */
 double dp_mem_bytes_first(const struct dp_mem *s);
 double dp_mem_bytes_again(const struct dp_mem *s);
+
+#define DP_SEND_HOPS (2 * DP_SEGMENTS + 2 + DP_ZERO_BINS) /* no more costs than this follow one another in a pass */
 
 /* Puts the memory into the state that a migration under way is in now. */
 void dp_mem_resume(struct dp_mem *s);

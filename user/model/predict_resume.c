@@ -67,37 +67,44 @@ static void guess(struct dp_mem *s)
 /* Sends until `left` wire bytes are, at the pace at which that takes `seconds` of the guest's time. */
 static void replay_round(struct dp_mem *s, double left, double seconds)
 {
-	const struct dp_plan *p = s->in->plan;
-	double until = s->guest + seconds, sent = 0.0, bytes, all = dp_mem_pending(s), pages;
-	bool first = s->passes == 0 && s->cur == 0 && s->done <= 0.0;
+	double until = s->guest + seconds, bytes = dp_mem_bytes_first(s) + dp_mem_bytes_again(s) - left;
+	double rest = bytes;
 	uint32_t hops;
 
-	pages = fmax(0.0, all - (first ? first_left(s, left) : left / p->wire_page));
-	bytes = pages * dp_sender_bytes(&s->tx, first ? dp_zeros_share(&s->tx, 0.0, pages) : 0.0);
-	for (hops = 0; hops <= DP_SEGMENTS && sent < pages; hops++) {
-		double n = fmin(s->pend[s->cur], pages - sent), z = 0.0;
+	for (hops = 0; hops < DP_SEND_HOPS && rest > 0.0; hops++) {
+		double n = s->pend[s->cur], z = dp_mem_zeros_next(s, &n), cost = dp_sender_bytes(&s->tx, z);
 
-		if (first)
-			z = dp_zeros_share(&s->tx, sent, sent + n);
-		dp_mem_sent(s, n, bytes > 0.0 ? seconds * n * dp_sender_bytes(&s->tx, z) / bytes : 0.0);
-		sent += n;
+		n = fmin(n, rest / cost);
+		dp_mem_sent(s, n, seconds * n * cost / bytes);
+		rest -= n * cost;
 	}
 	s->guest = until;
+}
+
+/* By so much more or less is pending of what was sent before; no part has more than its pages. */
+static void scale_again(struct dp_mem *s, double by)
+{
+	uint32_t g;
+
+	s->behind = fmin(s->behind * by, s->env->pages[s->cur] * s->done);
+	for (g = 0; g < s->env->n; g++) {
+		if (!s->first[g])
+			s->pend[g] = fmin(s->pend[g] * by, s->env->pages[g] * (g == s->cur ? 1.0 - s->done : 1.0));
+	}
 }
 
 /* What the log told in place of what the curve would have. What was never sent is known anyhow. */
 static void put_right(struct dp_mem *s, double pending)
 {
-	double again = dp_mem_bytes_again(s), want = pending - dp_mem_bytes_first(s), by;
-	uint32_t g;
+	double want = fmax(0.0, pending - dp_mem_bytes_first(s)), again;
+	uint32_t tries;
 
-	if (again <= 0.0)
-		return;
-	by = fmax(0.0, want) / again;
-	s->behind = fmin(s->behind * by, s->env->pages[s->cur] * s->done);
-	for (g = 0; g < s->env->n; g++) {
-		if (!s->first[g])
-			s->pend[g] = fmin(s->pend[g] * by, s->env->pages[g]);
+	/* where parts are full, the others take what is left over */
+	for (tries = 0; tries < 8; tries++) {
+		again = dp_mem_bytes_again(s);
+		if (again <= 0.0 || fabs(want - again) < 1e-3 * want)
+			break;
+		scale_again(s, want / again);
 	}
 }
 

@@ -18,31 +18,17 @@
 #define MAX_TIME   1e8
 #define STALLED	   0.002 /* a pass that lowers the least pending by a smaller share of it leads nowhere */
 
-/* The same of what can be sent next at one cost: pages up to the next bin's start, *n if that is less. */
-static double zeros_next(const struct dp_mem *s, double *n)
-{
-	double from = s->before[s->cur] + s->done * s->env->pages[s->cur], end;
-
-	if (!s->first[s->cur] || s->in->plan->zero_pages <= 0.0)
-		return 0.0;
-	end = dp_zeros_bin_end(&s->tx, from);
-	/* the last bits of a bin are no step of their own */
-	if (end - from < *n * (1.0 - 1e-9))
-		*n = end - from;
-	return dp_zeros_share(&s->tx, from, from + *n);
-}
-
 /* Sends until `pages` are sent, `seconds` have passed or nothing is left. Returns the pages sent. */
 static double send(struct dp_mem *s, double pages, double seconds)
 {
 	double sent = 0.0;
 	uint32_t hops;
 
-	for (hops = 0; hops < 2 * DP_SEGMENTS + 2 + DP_ZERO_BINS; hops++) {
+	for (hops = 0; hops < DP_SEND_HOPS; hops++) {
 		double ahead = s->pend[s->cur], n = fmin(ahead, pages - sent), dt, z, most;
 		bool whole, enough;
 
-		z = zeros_next(s, &n);
+		z = dp_mem_zeros_next(s, &n);
 		most = dp_sender_pages(&s->tx, seconds, z);
 		enough = n >= pages - sent || n > most;
 		n = fmin(n, most);
@@ -81,7 +67,7 @@ static double stop_time(const struct dp_mem *s, double *blackout)
 		bytes += s->pend[g] * dp_sender_bytes(&tx, z);
 		scan += s->pend[g] * dp_sender_scan(&tx, z);
 	}
-	down = dp_sender_stop(&tx, bytes, scan, s->in->bs, blackout);
+	down = dp_sender_stop(&tx, bytes, scan, s->in->bs, s->in->wait, blackout);
 	*blackout += s->in->plan->fixed + s->in->extra;
 	return down + s->in->plan->fixed + s->in->extra;
 }
