@@ -16,16 +16,21 @@
 #define STEPPED_S                                                                                            \
 	0.045 /* between a sync that failed and the next there is a step of 50 ms at least, but for an early clock */
 
-/* Wire bytes of as many pages of QEMU's bitmap: in the first round those at the end of memory, some of which may be zero. */
-static double bytes_of(const struct dp_session *s, double pages)
+/*
+ * Wire bytes of as many pages of QEMU's bitmap: in the first round those at the end of memory, some of which may be zero; later
+ * `zeros` of them are, never sent yet.
+ */
+static double bytes_of(const struct dp_session *s, double pages, double zeros)
 {
 	const struct dp_report *r = &s->r;
 	struct dp_plan p = { .pages = (double)s->ram_pages, .wire_page = dp_mig_wire_page(s) };
 	struct dp_sender tx;
 
 	pages = fmin(pages, p.pages);
-	if (s->mig.m.rounds || isnan(r->zero_share))
-		return pages * p.wire_page;
+	if (s->mig.m.rounds || isnan(r->zero_share)) {
+		zeros = fmin(zeros, pages);
+		return (pages - zeros) * p.wire_page + zeros * DP_WIRE_ZERO;
+	}
 	p.zero_pages = r->zero_share * p.pages;
 	memcpy(p.zero_at, r->zero_at, sizeof(p.zero_at));
 	dp_sender_start(&tx, &p, 1.0, 1.0);
@@ -51,7 +56,7 @@ static double step_bytes(const struct dp_session *s)
 			  : sp->rounds.mid * DP_STEP + DP_WAKE_SHARE * queue;
 }
 
-double dp_mig_left(const struct dp_session *s, double by_bytes, double since)
+double dp_mig_left(const struct dp_session *s, double by_bytes, double zeros, double since)
 {
 	const struct dp_speeds *sp = &s->r.speeds;
 	double bps = s->o.avail_switchover > 0 ? s->o.avail_switchover : sp->rounds.mid, pages, hi, lo = 0;
@@ -59,7 +64,7 @@ double dp_mig_left(const struct dp_session *s, double by_bytes, double since)
 	if (!(bps > 0) || isnan(sp->rounds.mid))
 		return by_bytes;
 	pages = (bps + first_extra(s, since)) * s->r.limit / DP_WIRE_UNIT;
-	hi = bytes_of(s, pages);
+	hi = bytes_of(s, pages, zeros);
 	/* a limit that is only assumed may be higher than QEMU's; above all of RAM no look can have failed */
 	if (since > STEPPED_S && s->o.limit > 0 && pages < (double)s->ram_pages)
 		lo = hi - step_bytes(s);

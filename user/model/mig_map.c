@@ -36,6 +36,16 @@ double dp_map_bytes(const struct dp_mig_map *m, double page)
 	return sum;
 }
 
+double dp_map_zeros(const struct dp_mig_map *m)
+{
+	double sum = 0;
+	unsigned int i;
+
+	for (i = 0; i < DP_HEAT_BINS; i++)
+		sum += m->first[i] ? m->pending[i] * m->zeros[i] : 0;
+	return sum;
+}
+
 static void leave(struct dp_mig_map *m)
 {
 	m->first[m->at] = false;

@@ -31,6 +31,9 @@ void dp_map_begin(struct dp_mig_map *m, const double size[DP_HEAT_BINS]);
 /* Wire bytes that are pending; page: of a page that is not zero. */
 double dp_map_bytes(const struct dp_mig_map *m, double page);
 
+/* Zero pages that are pending. */
+double dp_map_zeros(const struct dp_mig_map *m);
+
 /* So many wire bytes were sent. */
 void dp_map_sent(struct dp_mig_map *m, double bytes, double page);
 

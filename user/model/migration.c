@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "predict_impl.h"
 #include "session_int.h"
 
 #define SETUP_BYTES 65536.0 /* a first sync before this much was sent belongs to the setup, not to a round */
@@ -136,7 +137,7 @@ static bool by_place(struct dp_session *s, const struct dp_sync *sync, double pa
 	dp_map_sent(m, sent - mt->rem_sent, w);
 	*left = dp_map_bytes(m, w);
 	if (!mt->stopped) {
-		double held = dp_mig_left(s, *left, since);
+		double held = dp_mig_left(s, *left, dp_map_zeros(m), since);
 
 		if (fabs(held - *left) > 1e-6 * *left)
 			dp_map_scale(m, held, w);
@@ -229,7 +230,7 @@ void dp_mig_sync(struct dp_session *s, const struct dp_snapshot *snap, const str
 	mt->stopped = dp_mig_stops(mt, since, rec->sent) || (s->stopped_ns && s->stopped_ns <= sync->t_ns);
 	if (!by_place(s, sync, fresh, sent, since, &left, &mt->rem)) {
 		if (!mt->stopped)
-			left = dp_mig_left(s, left, since);
+			left = dp_mig_left(s, left, 0, since);
 		/* in the first round all was to be sent, written or not */
 		again = mt->m.rounds ? dp_mig_again(s, mt->round_bytes / w, fresh, since)
 				     : fresh * w / mt->round_bytes;

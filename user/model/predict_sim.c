@@ -221,6 +221,16 @@ static bool throttle_may_rise(const struct dp_mem *s, const struct period *d)
 	return ac->on && s->throttle < ac->max && d->good < PATIENCE;
 }
 
+/* What may be sent under a cap goes out in bursts; the last one of a round is not waited for until the next one would come. */
+static double in_a_burst(const struct dp_mem *s)
+{
+	const struct dp_sim_in *in = s->in;
+
+	return s->tx.capped && s->now > DP_STEP_CAPPED
+		       ? in->late * DP_STEP_CAPPED * (1.0 - in->b / in->bs)
+		       : 0.0;
+}
+
 void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 {
 	const struct dp_plan *p = in->plan;
@@ -247,7 +257,7 @@ void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 		    (test && may_stop(&s, early ? fmax(first, threshold) : threshold))) {
 			out->converges = true;
 			out->downtime = stop_time(&s, &out->blackout);
-			out->total = s.now + out->downtime + (p->running ? p->elapsed : p->setup);
+			out->total = s.now + out->downtime + (p->running ? p->elapsed : p->setup) - in_a_burst(&s);
 			return;
 		}
 		test = true;

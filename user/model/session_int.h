@@ -128,8 +128,9 @@ void dp_mig_update(struct dp_session *s, const struct dp_snapshot *snap);
 double dp_mig_wire_page(const struct dp_session *s);
 
 /* mig_left.c */
-/* Wire bytes that QEMU has left to send at a sync, `since` seconds after the one before. by_bytes: what the bytes sent would say. */
-double dp_mig_left(const struct dp_session *s, double by_bytes, double since);
+/* Wire bytes that QEMU has left to send at a sync, `since` seconds after the one before. by_bytes: what the bytes sent
+ * would say; zeros: zero pages among what was never sent. */
+double dp_mig_left(const struct dp_session *s, double by_bytes, double zeros, double since);
 /*
  * A sync that follows another sooner than QEMU sends for after one that failed, with most of what was pending unsent: the one
  * with which it stops its guest.

@@ -82,8 +82,8 @@ static void plan_ahead(const struct dp_session *s, struct dp_plan *p)
 	p->fixed_hi = s->o.fixed_hi;
 	p->multifd = s->o.multifd || s->mig.m.multifd;
 	p->queue = s->mig.m.queue_seen > 0 ? s->mig.m.queue_seen : r->queue;
-	/* In its first round a socket may not have held yet what it can. */
-	if (s->mig.m.outcome == DP_MIG_RUNNING && s->mig.m.rounds <= 1)
+	/* In its first round, or under a cap, a socket has not held yet what it can. */
+	if (s->mig.m.outcome == DP_MIG_RUNNING && (s->mig.m.rounds <= 1 || r->speeds.capped))
 		p->queue = fmax(p->queue, r->queue);
 	p->setup = r->setup;
 	p->exit_test = r->exit_test;
