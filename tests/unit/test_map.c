@@ -47,7 +47,7 @@ static void hot_parts_passed(void **state)
 	for (round = 1; round <= 3; round++) {
 		for (i = 0; i < 10; i++)
 			m.fresh[i] = PART;
-		dp_map_read(&m, 1);
+		dp_map_read(&m, 1, 1);
 		dp_map_again(&m, &set, &found);
 		close_to(set, round == 1 ? 0 : 1000);
 		close_to(found, 1000);
@@ -72,7 +72,7 @@ static void found_ahead(void **state)
 	dp_map_sent(&m, 50.25 * PART * W, W);
 	m.fresh[50] = 40;
 	m.fresh[100] = 80;
-	dp_map_read(&m, 0);
+	dp_map_read(&m, 1, 0);
 	dp_map_sync(&m, 0);
 	close_to(dp_map_bytes(&m, W), (PART * (DP_HEAT_BINS - 50.25) + 10) * W);
 }
@@ -91,7 +91,7 @@ static void found_often(void **state)
 		dp_map_counts(&m, &found, &fresh);
 		close_to(found, i ? 31 : 0);
 		close_to(fresh, 31);
-		dp_map_read(&m, 1);
+		dp_map_read(&m, 1, 1);
 	}
 	dp_map_sync(&m, 1);
 	close_to(dp_map_bytes(&m, W), (64 * PART + 31) * W);

@@ -27,6 +27,8 @@
 #define CAP_UNLIMITED 1e15 /* QEMU's "no limit" values are far above */
 #define BURST_MIN_S   0.005
 #define BURST_MOST    2 /* more than a socket makes a path look faster than it is */
+#define EARLY_S	      0.5  /* until then TCP's connections have not reached their pace, */
+#define EARLY_MOST    1.25 /* and a path may give so much more than they show */
 
 void dp_bw_reset(struct dp_bw *bw)
 {
@@ -271,7 +273,8 @@ static double held(double v, double least, double most)
 static struct dp_est path_seen(const struct dp_session *s, const struct dp_speeds *sp,
 			       enum dp_speed_from *from)
 {
-	double most = sp->capacity.bps.mid, least = fmin(sp->goodput.bps.mid, most);
+	bool early = s->mig.m.elapsed < EARLY_S;
+	double most = sp->capacity.bps.mid * (early ? EARLY_MOST : 1), least = fmin(sp->goodput.bps.mid, most);
 	struct dp_est e = sp->capacity.bps;
 
 	*from = DP_SPEED_CAPACITY;

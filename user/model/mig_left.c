@@ -56,18 +56,33 @@ static double step_bytes(const struct dp_session *s)
 			  : sp->rounds.mid * DP_STEP + DP_WAKE_SHARE * queue;
 }
 
+/*
+ * How far what QEMU measures as its bandwidth may be from what it has, as a share: see lucky() in predict_sim.c. Under a cap it sends
+ * what it may; what it was told it does not measure.
+ */
+static double off_by(const struct dp_session *s, double bps)
+{
+	struct dp_plan p = { .multifd = s->o.multifd || s->mig.m.multifd };
+	struct dp_sender tx = { .plan = &p, .b = bps };
+
+	if (s->o.avail_switchover > 0 || (s->r.speeds.capped && !p.multifd))
+		return 0;
+	return fmin(0.5, dp_sender_lump(&tx) / (bps * DP_WINDOW));
+}
+
 double dp_mig_left(const struct dp_session *s, double by_bytes, double zeros, double since)
 {
 	const struct dp_speeds *sp = &s->r.speeds;
-	double bps = s->o.avail_switchover > 0 ? s->o.avail_switchover : sp->rounds.mid, pages, hi, lo = 0;
+	double bps = s->o.avail_switchover > 0 ? s->o.avail_switchover : sp->rounds.mid, pages, off, hi, lo = 0;
 
 	if (!(bps > 0) || isnan(sp->rounds.mid))
 		return by_bytes;
+	off = off_by(s, bps);
 	pages = (bps + first_extra(s, since)) * s->r.limit / DP_WIRE_UNIT;
-	hi = bytes_of(s, pages, zeros);
+	hi = bytes_of(s, pages * (1 + off), zeros);
 	/* a limit that is only assumed may be higher than QEMU's; above all of RAM no look can have failed */
 	if (since > STEPPED_S && s->o.limit > 0 && pages < (double)s->ram_pages)
-		lo = hi - step_bytes(s);
+		lo = bytes_of(s, pages * (1 - off), zeros) - step_bytes(s);
 	return fmin(hi, fmax(by_bytes, fmax(0, lo)));
 }
 

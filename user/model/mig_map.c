@@ -103,13 +103,13 @@ void dp_map_counts(const struct dp_mig_map *m, double *found, double *fresh)
 	}
 }
 
-void dp_map_read(struct dp_mig_map *m, double again)
+void dp_map_read(struct dp_mig_map *m, double share, double again)
 {
 	unsigned int i;
 
 	for (i = 0; i < DP_HEAT_BINS; i++) {
-		m->found[i] = together(m->found[i], m->fresh[i], m->size[i], again, false);
-		m->fresh[i] = 0;
+		m->found[i] = together(m->found[i], m->fresh[i] * share, m->size[i], again, false);
+		m->fresh[i] *= 1 - share;
 	}
 }
 
@@ -145,6 +145,6 @@ void dp_map_sync(struct dp_mig_map *m, double again)
 		if (i == m->at)
 			m->behind =
 				together(m->behind, m->found[i] * passed, m->size[i] * passed, again, false);
+		m->found[i] = 0;
 	}
-	dp_map_forget(m);
 }

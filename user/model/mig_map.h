@@ -43,8 +43,11 @@ void dp_map_scale(struct dp_mig_map *m, double bytes, double page);
 /* What was found so far and is not pending yet: pages, and of these found since rings were last read. */
 void dp_map_counts(const struct dp_mig_map *m, double *found, double *fresh);
 
-/* Rings were read: all pages can be found again. again: the share of those found before that were found once more. */
-void dp_map_read(struct dp_mig_map *m, double again);
+/*
+ * Rings were read: all pages can be found again. share: of what is fresh, that which was found before that. again: the share of those
+ * found before that were found once more.
+ */
+void dp_map_read(struct dp_mig_map *m, double share, double again);
 
 /* All that was found is forgotten. */
 void dp_map_forget(struct dp_mig_map *m);
