@@ -15,6 +15,7 @@ from grid import MBIT, PAYLOAD, edge  # noqa: E402
 METHODS = ("dirtyprof", "expected-downtime", "remaining/bandwidth", "sampled curve")
 PHASES = ("before", "middle")
 ZONE = 0.1  # around the edge, where no verdict is wrong
+WHOLE = 0.001  # s, in which QEMU tells times
 SHARE, SLACK = 0.1, 0.015  # a downtime is hit within 10 %, or 15 ms where that is more
 
 
@@ -31,11 +32,12 @@ def relative(estimate, truth):
 
 
 def covered(estimate, truth):
-    """Whether an interval holds the truth; None: no interval, or no truth. An end that is null has no bound there."""
+    """Whether an interval holds the truth; None: no interval, or no truth. An end that is null has no bound there. QEMU tells whole
+    milliseconds: what it calls 1 ms may be nearly 2."""
     if not isinstance(estimate, dict) or estimate.get("mid") is None or truth is None:
         return None
     lo, hi = estimate.get("lo"), estimate.get("hi")
-    return (lo is None or lo <= truth) and (hi is None or truth <= hi)
+    return (lo is None or lo <= truth + WHOLE) and (hi is None or truth <= hi)
 
 
 def by_arithmetic(row):

@@ -265,12 +265,14 @@ void dp_mig_keep(struct dp_mig_track *mt, const struct dp_sync_report *rec)
 static void see_fixed(struct dp_session *s)
 {
 	struct dp_mig_track *mt = &s->mig;
-	double bps = s->r.speeds.goodput.bps.mid, ram = mt->sent - mt->last_sync_sent, wait = 0;
+	double bps = s->r.speeds.goodput.bps.mid, ram = fmax(0, mt->sent - mt->last_sync_sent), wait = 0;
 
-	if (mt->m.multifd && bps > 0 && !isnan(mt->m.queue_seen))
-		wait = dp_multifd_wait(mt->m.queue_seen, bps, 0.5);
-	if (mt->m.rounds && !s->r.speeds.capped && bps > 0 && mt->m.downtime >= 0)
-		mt->m.fixed_seen = fmax(1e-4, mt->m.downtime - fmax(0, ram) / bps - wait);
+	if (!mt->m.rounds || s->r.speeds.capped || !(bps > 0) || !(mt->m.downtime >= 0))
+		return;
+	/* what may have been the channels is no fixed part */
+	if (!isnan(mt->m.queue_seen))
+		wait = dp_stop_wait(mt->m.multifd, mt->m.queue_seen, bps, mt->m.multifd ? 0.9 : 0.5);
+	mt->m.fixed_seen = fmax(1e-4, mt->m.downtime - fmax(0, ram / bps + wait));
 }
 
 /* What is in the sockets: given to them and not acknowledged yet. The most is what they hold. */

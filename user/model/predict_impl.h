@@ -55,7 +55,7 @@ struct dp_sim_in {
 	uint32_t seed; /* of QEMU's measurements of its bandwidth, each of which is off; 0 none is */
 	double luck;   /* -1 to 1, of the most that it can be: the first of them; those to come are drawn */
 	double off;    /* the same of what is pending now, of a migration under way */
-	double wait;   /* 0 to 1: how long a stop waits for multifd's channels; 0.5 as expected */
+	double wait;   /* 0 to 1: of what a stop waits for sockets (dp_stop_wait); 0.5 as expected */
 	double extra;  /* s that the fixed part of the downtime takes more than as planned; down to -fixed */
 	const struct dp_plan *plan;
 };
@@ -90,11 +90,13 @@ double dp_sender_scan(const struct dp_sender *tx, double z);
 double dp_sender_time(const struct dp_sender *tx, double n, double z);
 double dp_sender_pages(const struct dp_sender *tx, double seconds, double z);
 void dp_sender_sent(struct dp_sender *tx, double n, double z, double dt);
-/* Seconds until the last bytes are in the sockets, and (*all) until they have left them, at bs. luck: 0 to 1, of multifd's waits. */
+/* Seconds until the last bytes are in the sockets, and (*all) until they have left them, at bs. luck: see dp_stop_wait. */
 double dp_sender_stop(const struct dp_sender *tx, double bytes, double scan, double bs, double luck, double *all);
 
-/* Of multifd, s: what a stop takes longer than its bytes, with so much in all sockets; luck: 0 to 1, 0.5 as expected. */
-double dp_multifd_wait(double queue, double bs, double luck);
+/*
+ * Seconds that a stop takes longer than its bytes alone would, or less, where sockets can hold so much; luck: 0 to 1, 0.5 as expected.
+ */
+double dp_stop_wait(bool multifd, double queue, double bs, double luck);
 
 /* Bandwidth and exit bandwidth at a quantile. */
 void dp_link_at(const struct dp_link *link, double zb, struct dp_sim_in *in);
