@@ -26,7 +26,7 @@
 #define CAP_RECENT    8
 #define CAP_UNLIMITED 1e15 /* QEMU's "no limit" values are far above */
 #define BURST_MIN_S   0.005
-#define BURST_MOST    2 /* more than a socket makes a path look faster than it is */
+#define BURST_MOST    2	   /* more than a socket makes a path look faster than it is */
 #define EARLY_S	      0.5  /* until then TCP's connections have not reached their pace, */
 #define EARLY_MOST    1.25 /* and a path may give so much more than they show */
 
@@ -274,7 +274,8 @@ static struct dp_est path_seen(const struct dp_session *s, const struct dp_speed
 			       enum dp_speed_from *from)
 {
 	bool early = s->mig.m.elapsed < EARLY_S;
-	double most = sp->capacity.bps.mid * (early ? EARLY_MOST : 1), least = fmin(sp->goodput.bps.mid, most);
+	double most = sp->capacity.bps.mid * (early ? EARLY_MOST : 1),
+	       least = fmin(sp->goodput.bps.mid, most);
 	struct dp_est e = sp->capacity.bps;
 
 	*from = DP_SPEED_CAPACITY;

@@ -73,7 +73,8 @@ static double off_by(const struct dp_session *s, double bps)
 double dp_mig_left(const struct dp_session *s, double by_bytes, double zeros, double since)
 {
 	const struct dp_speeds *sp = &s->r.speeds;
-	double bps = s->o.avail_switchover > 0 ? s->o.avail_switchover : sp->rounds.mid, pages, off, hi, lo = 0;
+	double bps = s->o.avail_switchover > 0 ? s->o.avail_switchover : sp->rounds.mid, pages, off, hi,
+	       lo = 0;
 
 	if (!(bps > 0) || isnan(sp->rounds.mid))
 		return by_bytes;

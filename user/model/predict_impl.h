@@ -91,7 +91,8 @@ double dp_sender_time(const struct dp_sender *tx, double n, double z);
 double dp_sender_pages(const struct dp_sender *tx, double seconds, double z);
 void dp_sender_sent(struct dp_sender *tx, double n, double z, double dt);
 /* Seconds until the last bytes are in the sockets, and (*all) until they have left them, at bs. luck: see dp_stop_wait. */
-double dp_sender_stop(const struct dp_sender *tx, double bytes, double scan, double bs, double luck, double *all);
+double dp_sender_stop(const struct dp_sender *tx, double bytes, double scan, double bs, double luck,
+		      double *all);
 
 /*
  * Seconds that a stop takes longer than its bytes alone would, or less, where sockets can hold so much; luck: 0 to 1, 0.5 as expected.

@@ -67,7 +67,8 @@ double dp_mem_zeros_next(const struct dp_mem *s, double *n);
 double dp_mem_bytes_first(const struct dp_mem *s);
 double dp_mem_bytes_again(const struct dp_mem *s);
 
-#define DP_SEND_HOPS (2 * DP_SEGMENTS + 2 + DP_ZERO_BINS) /* no more costs than this follow one another in a pass */
+#define DP_SEND_HOPS                                                                                         \
+	(2 * DP_SEGMENTS + 2 + DP_ZERO_BINS) /* no more costs than this follow one another in a pass */
 
 /* Puts the memory into the state that a migration under way is in now. */
 void dp_mem_resume(struct dp_mem *s);

@@ -89,7 +89,8 @@ static void scale_again(struct dp_mem *s, double by)
 	s->behind = fmin(s->behind * by, s->env->pages[s->cur] * s->done);
 	for (g = 0; g < s->env->n; g++) {
 		if (!s->first[g])
-			s->pend[g] = fmin(s->pend[g] * by, s->env->pages[g] * (g == s->cur ? 1.0 - s->done : 1.0));
+			s->pend[g] =
+				fmin(s->pend[g] * by, s->env->pages[g] * (g == s->cur ? 1.0 - s->done : 1.0));
 	}
 }
 

@@ -94,8 +94,9 @@ void dp_sender_sent(struct dp_sender *tx, double n, double z, double dt)
 }
 
 /*
- * A writer that has waited for its socket goes on once a third of it is free, so that, when the guest stops, about so much goes in at
- * once, more or less: how long ago that was, and how long it takes to stop, is chance.
+ * A writer that has waited for its socket goes on once a third of it is free, and fills that. So when the guest stops most of a third
+ * goes in at once, and the last bytes wait for the next third, or fit: on average a third of a third sooner than the bytes alone
+ * say, and by chance up to one of these waits more or less.
  *
  * With multifd that is as much for each channel; but all wait for the slowest one, and the devices' state goes by a connection of its
  * own, which no bulk has opened wide, and which the destination does not read before what is in the others. Measured: as often sooner as
@@ -103,10 +104,13 @@ void dp_sender_sent(struct dp_sender *tx, double n, double z, double dt)
  */
 double dp_stop_wait(bool multifd, double queue, double bs, double luck)
 {
-	return (multifd ? 2.5 * (2.0 * luck - 1.0) : 2.0 * (luck - 1.0)) * DP_WAKE_SHARE * queue / bs;
+	double third = DP_WAKE_SHARE * queue / bs, chance = 2.0 * luck - 1.0;
+
+	return multifd ? 2.5 * chance * third : (chance - DP_WAKE_SHARE) * third;
 }
 
-double dp_sender_stop(const struct dp_sender *tx, double bytes, double scan, double bs, double luck, double *all)
+double dp_sender_stop(const struct dp_sender *tx, double bytes, double scan, double bs, double luck,
+		      double *all)
 {
 	double queue = tx->plan->queue, room = tx->capped ? queue : tx->room, taken;
 

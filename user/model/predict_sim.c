@@ -226,9 +226,8 @@ static double in_a_burst(const struct dp_mem *s)
 {
 	const struct dp_sim_in *in = s->in;
 
-	return s->tx.capped && s->now > DP_STEP_CAPPED
-		       ? in->late * DP_STEP_CAPPED * (1.0 - in->b / in->bs)
-		       : 0.0;
+	return s->tx.capped && s->now > DP_STEP_CAPPED ? in->late * DP_STEP_CAPPED * (1.0 - in->b / in->bs)
+						       : 0.0;
 }
 
 void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
@@ -257,7 +256,8 @@ void dp_sim_run(const struct dp_sim_in *in, struct dp_sim_out *out)
 		    (test && may_stop(&s, early ? fmax(first, threshold) : threshold))) {
 			out->converges = true;
 			out->downtime = stop_time(&s, &out->blackout);
-			out->total = s.now + out->downtime + (p->running ? p->elapsed : p->setup) - in_a_burst(&s);
+			out->total =
+				s.now + out->downtime + (p->running ? p->elapsed : p->setup) - in_a_burst(&s);
 			return;
 		}
 		test = true;
