@@ -2,9 +2,13 @@
 /* A migration that a session follows: what is left, when it is over. Expected values are worked out beside each check. */
 #include "session_fixture.h"
 
-/* 16384 pages of 4104 bytes; 20 MB/s delivered, so QEMU syncs below 20e6 * 0.3 = 6e6 bytes. */
+/*
+ * 16384 pages of 4104 bytes; 20 MB/s delivered, so QEMU syncs below 20e6 * 0.3 = 6e6 bytes; what it measures over 100 ms may be off by
+ * 64 pages and a tick of 4 ms.
+ */
 static void remaining_by_model(void **state)
 {
+	const double off = (64 * 4096 + 0.004 * 20e6) / (0.1 * 20e6);
 	struct fx f;
 	struct dp_session *s = session(&f, (struct dp_session_opts){ .limit = 0.3 });
 	const struct dp_report *r;
@@ -27,7 +31,7 @@ static void remaining_by_model(void **state)
 	 * 27.2 MB cannot have been left: at most the threshold is, less the share of RAM that was written, which is
 	 * among the 1009 new pages
 	 */
-	left = 6e6 / 4096 * 4104 * (1 - 1009.0 / 16384) + 1009 * 4104.0;
+	left = 6e6 * (1 + off) / 4096 * 4104 * (1 - 1009.0 / 16384) + 1009 * 4104.0;
 	close_to(r->syncs[0].remaining, left);
 	close_to(r->syncs[0].sent, 40e6);
 	close_to(r->syncs[0].since, 2);
@@ -224,7 +228,7 @@ static void a_stall_is_no_end(void **state)
 
 /*
  * What no log shows, seen in a migration: 3 MB are in its sockets while the wire is the limit, and of 300 ms downtime the
- * 4 MB that were sent in it took 200 at 20 MB/s.
+ * 4 MB that were sent in it took 200 at 20 MB/s, but for a third of a third of what the sockets hold, which they took at once.
  */
 static void terms_are_seen(void **state)
 {
@@ -250,7 +254,7 @@ static void terms_are_seen(void **state)
 	r = add(s, &f);
 	assert_int_equal(r->mig.outcome, DP_MIG_DONE);
 	close_to(r->mig.downtime, 0.3);
-	close_to(r->mig.fixed_seen, 0.3 - 4e6 / r->speeds.goodput.bps.mid);
+	close_to(r->mig.fixed_seen, 0.3 - (4e6 - 3e6 / 9) / r->speeds.goodput.bps.mid);
 	assert_true(r->speeds.goodput.bps.mid > 15e6 && r->speeds.goodput.bps.mid < 25e6);
 	dp_session_free(s);
 }
