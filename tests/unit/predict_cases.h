@@ -60,6 +60,7 @@ static const struct plan_case {
 	  false },
 	{ "40 MB/s, 0.3 s, sockets, zeros at the end", 40 * MB, 40 * MB, 0, 0.3, 16384, 0.3, 0, 3 * MB, true,
 	  false },
+	{ "40 MB/s, 3 s, zeros at the end", 40 * MB, 40 * MB, 0, 3, 16384, 0.3, 0, 0, true, false },
 	{ "40 MB/s, 4 s, sockets of 12 MB", 40 * MB, 40 * MB, 0, 4, 16384, 0, 0, 12 * MB, false, false },
 	{ "40 MB/s, 0.5 s, auto-converge", 40 * MB, 40 * MB, 0, 0.5, 16384, 0, 0, 0, false, true },
 	{ "35 MB/s, 0.6 s, auto-converge", 35 * MB, 35 * MB, 0, 0.6, 0, 0, 0, 0, false, true },
