@@ -10,7 +10,7 @@ import sys
 
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 # pylint: disable=wrong-import-position
-from grid import MBIT, PAYLOAD, edge  # noqa: E402
+from grid import MBIT, PAYLOAD, UNCAPPED_MBIT, edge  # noqa: E402
 
 METHODS = ("dirtyprof", "expected-downtime", "remaining/bandwidth", "sampled curve")
 PHASES = ("before", "middle")
@@ -25,10 +25,10 @@ def middle(estimate):
     return v if v is not None and math.isfinite(v) else None
 
 
-def relative(estimate, truth):
-    """The relative error, or None where there is nothing to compare."""
+def relative(estimate, truth, least=0.0):
+    """The error as a share of the truth, or of `least` where that is more; None where there is nothing to compare."""
     v = middle(estimate)
-    return abs(v - truth) / truth if v is not None and truth else None
+    return abs(v - truth) / max(truth, least) if v is not None and truth else None
 
 
 def covered(estimate, truth):
@@ -121,15 +121,15 @@ def score(rows, method, phase):
         wrong += wrong_verdict(row, p)
         if row["truth"]["verdict"] != "converges" or near_edge(row):
             continue
-        for out, key in ((total, "total_s"), (down, "downtime_s")):
-            e = relative(p.get(key), row["truth"][key])
+        for out, key, least in ((total, "total_s", 0.0), (down, "downtime_s", SLACK / SHARE)):
+            e = relative(p.get(key), row["truth"][key], least)
             if e is not None:
                 out.append(e)
             holds = covered(p.get(key), row["truth"][key])
             if holds is not None:
                 inside.append(holds)
         stood = row["truth"].get("blackout_s")
-        e = relative(standstill(p), stood)
+        e = relative(standstill(p), stood, SLACK / SHARE)
         if e is not None:
             still.append(e)
         for out, near in ((hits, hit(p.get("downtime_s"), row["truth"]["downtime_s"])), (still_hits, hit(standstill(p), stood))):
@@ -139,6 +139,18 @@ def score(rows, method, phase):
             "hit": sum(hits) / len(hits) if hits else None, "still": spread(still),
             "still_hit": sum(still_hits) / len(still_hits) if still_hits else None,
             "covered": sum(inside) / len(inside) if inside else None, "intervals": len(inside)}
+
+
+def ways(rows):
+    """By how they were sent: (name, rows)."""
+    def some(key, want, of=rows):
+        return [r for r in of if want(r["case"].get(key))]
+    one = some("multifd", lambda v: not v)
+    return [("one connection", one), ("one connection, uncapped", some("max_bandwidth", lambda v: not v, one)),
+            ("one connection, under max-bandwidth", some("max_bandwidth", bool, one)), ("multifd", some("multifd", bool)),
+            ("auto-converge", some("auto_converge", bool)), ("dirty ring", some("ring", bool)), ("bitmap", some("ring", lambda v: not v)),
+            ("the newer QEMU", some("qemu", lambda v: v == "new")),
+            ("a path without a limit", some("link_mbit", lambda v: (v or 0) >= UNCAPPED_MBIT))]
 
 
 def kinds(rows):

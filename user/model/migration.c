@@ -287,9 +287,19 @@ static void see_queue(struct dp_session *s)
 
 #define WIRE_BUSY 0.85 /* where goodput is so near to the capacity, the wire was what everything waited for */
 
+#define ZERO_TIME 0.05 /* of a migration; then something else kept the wire idle, and will again: the host */
+
+static bool zeros_took_no_time(const struct dp_session *s)
+{
+	const struct dp_report *r = &s->r;
+	double zeros = r->zero_share * (double)s->ram_pages * DP_WIRE_UNIT;
+
+	return r->zero_scan_bps > 0 && zeros / r->zero_scan_bps < ZERO_TIME * s->mig.m.elapsed;
+}
+
 /*
  * What the path gave of what somebody said that it gives: what arrived, as what was given to sockets includes what they hold.
- * Where the sender let the wire idle (zero pages) that is no measure of the path, and nothing is learnt.
+ * Where looking for zero pages let the wire idle that is no measure of the path, and nothing is learnt.
  */
 static void see_path(struct dp_session *s)
 {
@@ -297,7 +307,7 @@ static void see_path(struct dp_session *s)
 
 	if (!s->mig.m.rounds || sp->capped || !sp->capacity.samples || !(s->o.bandwidth > 0))
 		return;
-	if (!(sp->goodput.bps.mid >= WIRE_BUSY * sp->capacity.bps.mid))
+	if (!(sp->goodput.bps.mid >= WIRE_BUSY * sp->capacity.bps.mid) && !zeros_took_no_time(s))
 		return;
 	s->mig.m.path_given = s->o.bandwidth;
 	s->mig.m.path_seen = sp->goodput.bps.mid;
