@@ -287,14 +287,17 @@ static void see_queue(struct dp_session *s)
 
 #define WIRE_BUSY 0.85 /* where goodput is so near to the capacity, the wire was what everything waited for */
 
-#define ZERO_TIME 0.05 /* of a migration; then something else kept the wire idle, and will again: the host */
+#define ZERO_TIME   0.05 /* of a migration */
+#define HOST_SLOWER 0.7	 /* of the path */
 
-static bool zeros_took_no_time(const struct dp_session *s)
+/* Not the path, and not a look for zero pages, was what everything waited for; that will be so again. */
+static bool host_is_slower(const struct dp_session *s)
 {
 	const struct dp_report *r = &s->r;
 	double zeros = r->zero_share * (double)s->ram_pages * DP_WIRE_UNIT;
 
-	return r->zero_scan_bps > 0 && zeros / r->zero_scan_bps < ZERO_TIME * s->mig.m.elapsed;
+	return r->speeds.goodput.bps.mid < HOST_SLOWER * s->o.bandwidth && r->zero_scan_bps > 0 &&
+	       zeros / r->zero_scan_bps < ZERO_TIME * s->mig.m.elapsed;
 }
 
 /*
@@ -307,7 +310,7 @@ static void see_path(struct dp_session *s)
 
 	if (!s->mig.m.rounds || sp->capped || !sp->capacity.samples || !(s->o.bandwidth > 0))
 		return;
-	if (!(sp->goodput.bps.mid >= WIRE_BUSY * sp->capacity.bps.mid) && !zeros_took_no_time(s))
+	if (!(sp->goodput.bps.mid >= WIRE_BUSY * sp->capacity.bps.mid) && !host_is_slower(s))
 		return;
 	s->mig.m.path_given = s->o.bandwidth;
 	s->mig.m.path_seen = sp->goodput.bps.mid;
