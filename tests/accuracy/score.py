@@ -150,7 +150,8 @@ def ways(rows):
             ("one connection, under max-bandwidth", some("max_bandwidth", bool, one)), ("multifd", some("multifd", bool)),
             ("auto-converge", some("auto_converge", bool)), ("dirty ring", some("ring", bool)), ("bitmap", some("ring", lambda v: not v)),
             ("the newer QEMU", some("qemu", lambda v: v == "new")),
-            ("a path without a limit", some("link_mbit", lambda v: (v or 0) >= UNCAPPED_MBIT))]
+            ("a path with a limit", some("link_mbit", lambda v: (v or 0) < UNCAPPED_MBIT)),
+            ("a path without one", some("link_mbit", lambda v: (v or 0) >= UNCAPPED_MBIT))]
 
 
 def kinds(rows):

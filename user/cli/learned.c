@@ -147,6 +147,25 @@ static uint32_t collect(struct json_object *all, enum alike how, const struct dp
 }
 
 /* What the path gave of what was given, of migrations with multifd alike, else of all. */
+#define ASTRAY 0.15 /* of the middle one: another path, or a migration that something else held back */
+
+/* Leaves those that lie near the middle one, in order; returns how many. */
+static uint32_t near_middle(double *v, uint32_t n)
+{
+	double middle;
+	uint32_t i, kept = 0;
+
+	if (n < 3)
+		return n;
+	qsort(v, n, sizeof(*v), ascending);
+	middle = v[n / 2];
+	for (i = 0; i < n; i++) {
+		if (fabs(v[i] - middle) <= ASTRAY * middle)
+			v[kept++] = v[i];
+	}
+	return kept;
+}
+
 static void learn_path(struct json_object *all, const struct dp_learned_key *key, struct dp_learned *out)
 {
 	double got[DP_LEARNED_KEPT];
@@ -165,6 +184,7 @@ static void learn_path(struct json_object *all, const struct dp_learned_key *key
 			got[out->npath++] = x;
 		}
 	}
+	out->npath = near_middle(got, out->npath);
 	if (out->npath)
 		out->got = next_one(got, out->npath);
 }

@@ -288,7 +288,7 @@ static void see_queue(struct dp_session *s)
 #define WIRE_BUSY 0.85 /* where goodput is so near to the capacity, the wire was what everything waited for */
 
 #define ZERO_TIME   0.05 /* of a migration */
-#define HOST_SLOWER 0.7	 /* of the path */
+#define HOST_SLOWER 0.45 /* of the path: a cap that was not recognized is seldom so low */
 
 /* Not the path, and not a look for zero pages, was what everything waited for; that will be so again. */
 static bool host_is_slower(const struct dp_session *s)
