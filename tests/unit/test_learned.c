@@ -178,6 +178,22 @@ static void test_hostile(void **state)
 	(void)state;
 }
 
+/* Of three or more, one that something else held back is left out; of two nobody can tell which that is. */
+static void test_astray(void **state)
+{
+	struct dp_learned l;
+
+	unlink(file);
+	assert_int_equal(dp_learned_add(file, over(250e6, 100e6, false)), 0);
+	assert_int_equal(dp_learned_add(file, over(250e6, 240e6, false)), 0);
+	assert_int_equal(load_over("7.2.1", false, 250e6, &l), 0);
+	assert_true(l.npath == 2 && fabs(l.got.mid - 0.68) < 1e-12);
+	assert_int_equal(dp_learned_add(file, over(250e6, 245e6, false)), 0);
+	assert_int_equal(load_over("7.2.1", false, 250e6, &l), 0);
+	assert_true(l.npath == 2 && fabs(l.got.mid - 0.97) < 1e-12);
+	(void)state;
+}
+
 /* What paths gave of what was said of them: of those that are about as fast alone. */
 static void test_path(void **state)
 {
@@ -217,11 +233,9 @@ static void test_path(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_medians),
-		cmocka_unit_test(test_path),
-		cmocka_unit_test(test_what_teaches_nothing),
-		cmocka_unit_test(test_bounded),
-		cmocka_unit_test(test_hostile),
+		cmocka_unit_test(test_medians), cmocka_unit_test(test_path),
+		cmocka_unit_test(test_astray),	cmocka_unit_test(test_what_teaches_nothing),
+		cmocka_unit_test(test_bounded), cmocka_unit_test(test_hostile),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);
