@@ -146,7 +146,6 @@ static uint32_t collect(struct json_object *all, enum alike how, const struct dp
 	return k;
 }
 
-/* What the path gave of what was given, of migrations with multifd alike, else of all. */
 #define ASTRAY 0.15 /* of the middle one: another path, or a migration that something else held back */
 
 /* Leaves those that lie near the middle one, in order; returns how many. */
@@ -166,6 +165,7 @@ static uint32_t near_middle(double *v, uint32_t n)
 	return kept;
 }
 
+/* What the path gave of what was given, of migrations with multifd alike, else of all. */
 static void learn_path(struct json_object *all, const struct dp_learned_key *key, struct dp_learned *out)
 {
 	double got[DP_LEARNED_KEPT];
