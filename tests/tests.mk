@@ -71,7 +71,7 @@ $(BUILD)/tests/unit/test_zero: tests/unit/test_zero.c $(ZERO_OBJ)
 # What is read of a trace.
 TRACE_OBJ := $(patsubst %.c,$(BUILD)/%.o,$(wildcard user/trace/*.c))
 
-TRACE_UNIT := $(filter %test_hostile_trace %test_hostile_windows %test_trace_windows,$(UNIT_BIN))
+TRACE_UNIT := $(filter %test_hostile_trace %test_hostile_records %test_hostile_windows %test_trace_windows,$(UNIT_BIN))
 
 $(TRACE_UNIT): $(BUILD)/tests/unit/%: tests/unit/%.c $(TRACE_OBJ) $(PURE_LIB)
 	$(call msg,TEST)

@@ -88,14 +88,14 @@ static int play(uint32_t *n)
 /* A trace of one snapshot at 0 s, cut apart: its start, options and VM, and the snapshot alone. */
 static void cut_apart(struct raw *start, struct raw *snap, size_t room)
 {
-	struct dp_trace_writer *out = create();
+	struct dp_trace_writer *out = started();
 	const struct dp_snapshot s = snapshot(0, NULL, 0);
 	struct raw both = { malloc(room), 0 };
 
 	assert_non_null(both.p);
 	assert_int_equal(dp_trace_close(out, false, NULL, NULL), 0);
 	records_of(start, room);
-	out = create();
+	out = started();
 	assert_int_equal(dp_trace_put(out, &s), 0);
 	assert_int_equal(dp_trace_close(out, false, NULL, NULL), 0);
 	records_of(&both, room);

@@ -48,7 +48,7 @@ static void as_written(void **state)
 		       count[] = { 0, 1, 1600000, 7, DP_RECORD_WINDOWS, DP_RECORD_WINDOWS + 1, 0, 3 };
 	struct dp_window *w = calloc(most + 1, sizeof(*w));
 	const uint32_t n = sizeof(count) / sizeof(count[0]);
-	struct dp_trace_writer *out = create();
+	struct dp_trace_writer *out = started();
 	struct dp_snapshot s;
 	const struct dp_snapshot *got;
 	struct dp_trace *t;
@@ -74,7 +74,7 @@ static void as_written(void **state)
 	}
 	dp_trace_free(t);
 	/* what no look hands on */
-	out = create();
+	out = started();
 	s = snapshot(0, w, most + 1);
 	assert_int_equal(dp_trace_put(out, &s), -EFBIG);
 	assert_int_equal(dp_trace_close(out, true, NULL, NULL), -EFBIG);
@@ -87,7 +87,7 @@ static void passed_over(void **state)
 {
 	static const struct dp_window w[] = { { .armed = 9, .t_hi_ns = 5, .t_lo_ns = 5 },
 					      { .armed = 9, .t_hi_ns = 7, .t_lo_ns = 7, .region = 1 } };
-	struct dp_trace_writer *out = create();
+	struct dp_trace_writer *out = started();
 	struct dp_trace_event ev;
 	struct dp_trace *t;
 	uint32_t i;
