@@ -237,7 +237,8 @@ def _judge(page, host_mmu):
             rows.append(entry.row(mode, "--source mark is refused", entries.OK if NO_MARKS in said else entries.FAIL, 0, said[:200]))
             wrong = _facts(cases.get(mode, entries.Case()), page, mmu, granule, variant)
             rows.append(entry.row(mode, "granule, MMU and backing", entries.FAIL if wrong else entries.OK, 0, wrong))
-        rows += entries.judge_entry(entry, run)
+        if "bitmap" in entry.modes:
+            rows += entries.judge_entry(entry, run)
         return rows + [_marks(entry, cases)] + entries.judge_rest(entry, run) + entries.complaint_rows(entry, run)
     return judge
 
