@@ -7,6 +7,7 @@
 #include "compat.bpf.h"
 #include "shared.h"
 #include "gaps.h"
+#include "turn.bpf.h"
 #include "count.bpf.h"
 #include "ring_read.bpf.h"
 #include "ring.bpf.h"

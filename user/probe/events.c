@@ -2,11 +2,8 @@
 #include "probe/events_int.h"
 
 #include <errno.h>
-#include <linux/membarrier.h>
 #include <string.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "model/rollup.h"
 #include "qmp/clock.h"
@@ -109,12 +106,12 @@ static uint64_t *bits_of(const struct dp_events *r, uint32_t set)
 }
 
 /* After this no program that began before still writes the old set of bits. */
-static void wait_for_programs(void)
+static void wait_for_programs(const struct dp_events *r)
 {
 	struct timespec ms = { .tv_nsec = 2000000 };
+	uint32_t key = 0, value = (uint32_t)bpf_map__fd(r->skel->maps.turn_value);
 
-	/* MEMBARRIER_CMD_GLOBAL waits for an RCU grace period, within which tracing programs run. */
-	if (syscall(__NR_membarrier, MEMBARRIER_CMD_GLOBAL, 0, 0))
+	if (bpf_map__update_elem(r->skel->maps.turn, &key, sizeof(key), &value, sizeof(value), BPF_ANY))
 		nanosleep(&ms, NULL);
 }
 
@@ -163,6 +160,16 @@ static uint32_t pick_bits(struct dp_events *r, uint32_t set, struct dp_events_ta
 	return set;
 }
 
+/*
+ * Entries that were overwritten, and runs that the kernel skipped, a push, a mark or a RESET each: perhaps of another VM, so that this is
+ * an upper bound.
+ */
+static uint64_t lost_so_far(const struct dp_events *r)
+{
+	return __atomic_load_n(&r->skel->bss->ring_lost, __ATOMIC_RELAXED) + dp_bpf_missed(r->reset) +
+	       (r->drain ? 0 : dp_bpf_missed(r->feed));
+}
+
 int dp_events_take(struct dp_events *r, uint32_t set, struct dp_events_take *out)
 {
 	size_t words = (size_t)r->nregions * DP_REGION_WORDS;
@@ -177,7 +184,7 @@ int dp_events_take(struct dp_events *r, uint32_t set, struct dp_events_take *out
 	}
 	dp_events_drain(r);
 	set = pick_bits(r, set, out);
-	wait_for_programs();
+	wait_for_programs(r);
 	/* A push may have opened the anchors before logging was seen to be on: their ages are in this take. */
 	if (r->on || __atomic_load_n(&r->skel->bss->active, __ATOMIC_RELAXED))
 		dp_events_age_anchors(r, dp_mono_ns());
@@ -185,7 +192,7 @@ int dp_events_take(struct dp_events *r, uint32_t set, struct dp_events_take *out
 	dp_events_take_counters(r, out);
 	if (r->mark)
 		dp_events_take_gaps(r, &out->gaps);
-	lost = __atomic_load_n(&r->skel->bss->ring_lost, __ATOMIC_RELAXED);
+	lost = lost_so_far(r);
 	out->lost = lost - r->prev_lost;
 	r->prev_lost = lost;
 	if (set != DP_NO_SET) {
