@@ -33,6 +33,13 @@ int dp_curve_add(struct dp_curve *c, const struct dp_snapshot *s);
  */
 int dp_curve_fit(struct dp_curve *c);
 
+/*
+ * After a fit, of a guest whose pace changes: the band is of what a window of length t will have, no longer of the mean over all
+ * windows. spread: of the pace, as a share of it (standard deviation); lasting: how long it keeps to one, s. Over t >> lasting
+ * it evens out: spread / sqrt(1 + t / lasting). Until the next fit.
+ */
+void dp_curve_widen(struct dp_curve *c, double spread, double lasting);
+
 /* true: something was observed, so that U is more than 0 <= U <= N. */
 bool dp_curve_known(const struct dp_curve *c, enum dp_size size);
 

@@ -77,6 +77,7 @@ struct dp_plan {
 	bool running;
 	double remaining; /* wire bytes still to send, known at `now` */
 	double elapsed;	  /* since it began */
+	double room; /* bytes that the sockets can take at once; 0: they are as full as they get, or it is not known */
 	double since_sync; /* since its last sync; dirtied meanwhile is not yet in `remaining`. 0: that very moment, when
 	                      QEMU's test is still to come */
 	bool stopped;		    /* its guest is stopped: what remains is all that will be sent */

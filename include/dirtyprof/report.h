@@ -154,11 +154,12 @@ enum dp_note_kind {
 	DP_NOTE_NO_BANDWIDTH,  /* no bandwidth known: --bandwidth */
 	DP_NOTE_CAP_UNKNOWN,   /* value: QEMU's default max-bandwidth, bytes/s; what is set is not known */
 	DP_NOTE_PHASE,	       /* value: earlier, value2: recent new pages a second */
-	DP_NOTE_SHORT_REACH,   /* value: longest lag seen, value2: lag that the prediction needed, s */
-	DP_NOTE_LOST,	       /* value: events that could not be kept */
-	DP_NOTE_ZERO_UNKNOWN,  /* the share of zero pages is not known: times are upper bounds */
-	DP_NOTE_COARSE_TIMES,  /* value: the times' resolution, s; value2: marks that come at once */
-	DP_NOTE_FEW_STARTS,    /* value: start points that marks could count from, value2: syncs */
+	DP_NOTE_UNSTEADY, /* value: how much the pace differs, a share; value2: how long it keeps to one, s */
+	DP_NOTE_SHORT_REACH,  /* value: longest lag seen, value2: lag that the prediction needed, s */
+	DP_NOTE_LOST,	      /* value: events that could not be kept */
+	DP_NOTE_ZERO_UNKNOWN, /* the share of zero pages is not known: times are upper bounds */
+	DP_NOTE_COARSE_TIMES, /* value: the times' resolution, s; value2: marks that come at once */
+	DP_NOTE_FEW_STARTS,   /* value: start points that marks could count from, value2: syncs */
 	DP_NOTE_KINDS
 };
 const char *dp_note_name(enum dp_note_kind k);

@@ -166,6 +166,7 @@ static void test_stopped(void **state)
 	struct dp_curve *c = observe(&guests[3], 2.0);
 	struct dp_plan plan;
 	struct dp_link link;
+	double full;
 
 	make_plan(&plans[0], &plan, &link);
 	plan.running = plan.stopped = true;
@@ -180,6 +181,16 @@ static void test_stopped(void **state)
 	/* the last 2924 pages of memory were never sent, the others were */
 	near(p.downtime.mid, 8000 * W / (40 * MB) + plan.fixed, 1e-6);
 	near(p.total.mid, 7.5 + 8000 * W / (40 * MB) + plan.fixed, 1e-6);
+	/* sockets that have room for a megabyte take that at once */
+	plan.queue = 4 * MB;
+	plan.room = 0;
+	assert_int_equal(dp_predict(c, &link, &plan, &p), 0);
+	full = p.downtime.mid;
+	plan.room = 1 * MB;
+	assert_int_equal(dp_predict(c, &link, &plan, &p), 0);
+	near(full - p.downtime.mid, 1 / 40.0, 1e-6);
+	plan.queue = plan.room = 0;
+	assert_int_equal(dp_predict(c, &link, &plan, &p), 0);
 	/* the path is sure, but not what is left, nor what a stop takes */
 	assert_true(p.downtime.lo < p.downtime.mid - 0.005 && p.downtime.hi > p.downtime.mid + 0.005);
 	dp_curve_free(c);

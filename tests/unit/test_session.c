@@ -183,37 +183,6 @@ static void huge_vms_are_fitted_less_often(void **state)
 	dp_session_free(s);
 }
 
-static void phases(void **state)
-{
-	struct dp_phase p = { 0 };
-	double a = 0, b = 0;
-	int i;
-
-	for (i = 0; i < 8; i++)
-		dp_phase_add(&p, 1000 + (i & 1 ? 10 : -10), 1);
-	assert_false(dp_phase_changed(&p, &a, &b));
-	for (i = 0; i < 4; i++)
-		dp_phase_add(&p, 3000 + (i & 1 ? 10 : -10), 1);
-	assert_true(dp_phase_changed(&p, &a, &b));
-	close_to(a, 1000);
-	close_to(b, 3000);
-	/* windows of another length are not compared: U(t)/t falls with t */
-	memset(&p, 0, sizeof(p));
-	for (i = 0; i < 8; i++)
-		dp_phase_add(&p, 1000, 1);
-	for (i = 0; i < 4; i++)
-		dp_phase_add(&p, 3000, 0.1);
-	assert_false(dp_phase_changed(&p, &a, &b));
-	/*
-	 * Three peaks of 5000 in the first eight: mean 2000, standard deviation of the mean sqrt(0.375 * 0.625) * 4800 /
-	 * sqrt(7) = 878. Four times 200 after that is 1800 less: under 3 of them, so chance is not ruled out.
-	 */
-	memset(&p, 0, sizeof(p));
-	for (i = 0; i < 12; i++)
-		dp_phase_add(&p, i < 8 && i % 3 == 0 ? 5000 : 200, 1);
-	assert_false(dp_phase_changed(&p, &a, &b));
-}
-
 static void versions(void **state)
 {
 	static const struct {
@@ -334,7 +303,6 @@ int main(void)
 		cmocka_unit_test(coarse_granule),
 		cmocka_unit_test(syncs_do_not_cut_intervals),
 		cmocka_unit_test(huge_vms_are_fitted_less_often),
-		cmocka_unit_test(phases),
 		cmocka_unit_test(versions),
 		cmocka_unit_test(bad_input),
 		cmocka_unit_test(names_are_cleaned),

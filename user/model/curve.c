@@ -236,6 +236,29 @@ int dp_curve_fit(struct dp_curve *c)
 	return err;
 }
 
+static void widen(struct dp_table *tab, double cap, double spread, double lasting)
+{
+	uint32_t i;
+
+	for (i = 1; i < tab->n; i++) {
+		double mid = tab->mid[i],
+		       by = fmin(0.9, DP_Z90 * spread / sqrt(1.0 + tab->t[i] / lasting)) * mid;
+
+		tab->lo[i] = fmax(tab->lo[i - 1], mid - hypot(mid - tab->lo[i], by));
+		tab->hi[i] = fmin(cap, fmax(tab->hi[i - 1], mid + hypot(tab->hi[i] - mid, by)));
+	}
+}
+
+void dp_curve_widen(struct dp_curve *c, double spread, double lasting)
+{
+	int s;
+
+	for (s = 0; s < DP_SIZES && spread > 0.0 && lasting > 0.0; s++) {
+		if (dp_curve_known(c, (enum dp_size)s))
+			widen(&c->size[s].tab, c->blocks[s], spread, lasting);
+	}
+}
+
 bool dp_curve_known(const struct dp_curve *c, enum dp_size size)
 {
 	return c && size < DP_SIZES && c->fitted && c->size[size].known;

@@ -93,6 +93,8 @@ void dp_mig_begin(struct dp_session *s, const struct dp_snapshot *snap)
 	}
 	begin_map(s);
 	dp_bw_reset(&s->bw);
+	mt->pace = s->pace;
+	mt->pace_lasting = s->pace_lasting;
 	memset(&s->phase, 0, sizeof(s->phase));
 }
 

@@ -58,7 +58,7 @@ int dp_plan_check(const struct dp_link *l, const struct dp_plan *p)
 	if ((unsigned int)p->exit_test > DP_EXIT_10_1 || !in_range(l->exit_bps, 0, 1e18))
 		return -EINVAL;
 	if (p->running && (!in_range(p->remaining, 0, 1e30) || !in_range(p->elapsed, 0, 1e9) ||
-			   !in_range(p->since_sync, 0, 1e9)))
+			   !in_range(p->since_sync, 0, 1e9) || !in_range(p->room, 0, 1e12)))
 		return -EINVAL;
 	for (i = 0; p->running && i < p->npast; i++) {
 		if (!in_range(p->past[i].seconds, 0, 1e9) || !in_range(p->past[i].left, 0, 1e30) ||

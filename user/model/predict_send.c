@@ -43,7 +43,7 @@ void dp_sender_start(struct dp_sender *tx, const struct dp_plan *p, double b, do
 	tx->bin = p->pages / DP_ZERO_BINS;
 	/* what does not come as fast as the wire takes it does not queue up */
 	tx->capped = b < CAPPED * bs;
-	tx->room = tx->capped || p->running ? 0.0 : p->queue;
+	tx->room = tx->capped ? 0.0 : p->running ? fmin(p->room, p->queue) : p->queue;
 	for (i = 0; i < DP_ZERO_BINS; i++)
 		sum += p->zero_at[i];
 	tx->zeros[0] = 0.0;

@@ -203,6 +203,8 @@ static void add_counts(struct dp_session *s, const struct dp_snapshot *snap)
 	s->change_read += (double)snap->changes.read_bytes;
 	take_zeros(s, snap);
 	take_busy(s, snap, dt);
+	s->held_from = (double)snap->t0_ns * NS;
+	s->held_was = s->total_sent - s->total_acked;
 	if (snap->wire.active) {
 		s->wire_seen = true;
 		s->wire_tcp = snap->wire.tcp;
@@ -215,10 +217,23 @@ static void add_counts(struct dp_session *s, const struct dp_snapshot *snap)
 	add_self(s, &snap->self);
 }
 
+/* Of a migration under way the guest's pace before it counts as well: rounds are few. */
+static void allow_for_pace(struct dp_session *s)
+{
+	s->pace = dp_phase_spread(&s->phase, s->curve, &s->pace_lasting);
+	if (s->mig.m.outcome == DP_MIG_RUNNING && s->mig.pace > s->pace) {
+		s->pace = s->mig.pace;
+		s->pace_lasting = s->mig.pace_lasting;
+	}
+	dp_curve_widen(s->curve, s->pace, s->pace_lasting);
+}
+
 static int fit(struct dp_session *s)
 {
 	int err = dp_curve_fit(s->curve);
 
+	if (!err)
+		allow_for_pace(s);
 	s->fitted = !err;
 	s->fit_t = s->t1;
 	return err;
@@ -255,8 +270,8 @@ static void add_sync(struct dp_session *s, const struct dp_snapshot *snap, const
 		dp_mig_sync(s, snap, sync, &rec);
 	else if (s->mig.m.outcome == DP_MIG_RUNNING)
 		dp_mig_reaped(s, sync);
-	if (!sync->initial && (ours || s->mig.m.outcome != DP_MIG_RUNNING))
-		dp_phase_add(&s->phase, (double)sync->new_pages, isnan(rec.since) ? 0 : rec.since);
+	if (!sync->initial && (ours || (s->mig.m.outcome != DP_MIG_RUNNING && !s->looks)))
+		dp_phase_add(&s->phase, (double)sync->new_pages, 0, isnan(rec.since) ? 0 : rec.since);
 	if (ours && rec.round && s->fitted) {
 		dp_session_predict(s, rec.t);
 		rec.verdict = r->pred.verdict;
@@ -267,12 +282,30 @@ static void add_sync(struct dp_session *s, const struct dp_snapshot *snap, const
 		rec.blackout = r->pred.blackout;
 		rec.rounds = r->predicted ? s->mig.m.rounds + (double)r->pred.nrounds : NAN;
 	}
+	s->logged_at_sync = s->total_logged;
 	if (ours)
 		dp_mig_keep(&s->mig, &rec);
 	if (r->nsyncs < DP_REPORT_SYNCS)
 		r->syncs[r->nsyncs++] = rec;
 	else
 		r->dropped_syncs++;
+}
+
+/* Between migrations, where no sync tells of it. */
+static void see_pace(struct dp_session *s, const struct dp_snapshot *snap)
+{
+	bool bitmap = snap->source == DP_SRC_HARVEST ||
+		      (snap->source == DP_SRC_MARK && snap->vm->log_mode == DP_LOG_BITMAP);
+
+	s->looks = false;
+	if (!snap->logged_ns || s->mig.m.outcome == DP_MIG_RUNNING || snap->reason != DP_TIMER)
+		return;
+	if (bitmap)
+		s->looks = dp_phase_look(&s->phase, snap);
+	else if (!snap->nsyncs)
+		dp_phase_add(&s->phase, (double)snap->new_blocks[DP_4K],
+			     s->total_logged - (double)snap->logged_ns * NS - s->logged_at_sync,
+			     s->total_logged - s->logged_at_sync);
 }
 
 static bool consistent(const struct dp_session *s, const struct dp_snapshot *snap)
@@ -341,10 +374,7 @@ int dp_session_add(struct dp_session *s, const struct dp_snapshot *snap)
 		dp_mig_found(s, snap);
 	if (s->mig.m.outcome == DP_MIG_RUNNING)
 		dp_bw_add(&s->bw, snap, s->mig.m.rounds > 0);
-	if (!snap->nsyncs && snap->logged_ns && s->mig.m.outcome != DP_MIG_RUNNING &&
-	    snap->reason == DP_TIMER && snap->source != DP_SRC_HARVEST &&
-	    !(snap->source == DP_SRC_MARK && snap->vm->log_mode == DP_LOG_BITMAP))
-		dp_phase_add(&s->phase, (double)snap->new_blocks[DP_4K], (double)snap->logged_ns * NS);
+	see_pace(s, snap);
 	if (snap->nsyncs && fit_is_due(s, s->mig.m.outcome == DP_MIG_RUNNING)) {
 		err = fit(s);
 		if (err)

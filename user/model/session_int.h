@@ -8,6 +8,7 @@
 #include "mig_map.h"
 #include "dirtyprof/session.h"
 #include "model/hot.h"
+#include "model/phase.h"
 
 #define BW_SAMPLES 64
 #define BW_SAMPLE_S                                                                                          \
@@ -16,7 +17,6 @@
 /* A stopped guest's last bytes may wait for a lost packet to be sent again, at first after 200 ms, then after 400. */
 #define END_SILENT_NS  1000000000ULL
 #define WIRE_SILENT_NS 150000000ULL /* a capped migration rests for less than 100 ms at a time */
-#define PHASE_SAMPLES  32
 #define NS	       1e-9
 
 /* The latest samples of a rate, each a weight (seconds, or a number of measurements) and what it amounts to. */
@@ -57,11 +57,7 @@ struct dp_mig_track {
 	double unacked;		    /* given to sockets before it began and not acknowledged then, bytes */
 	uint32_t syncs;		    /* seen of this migration */
 	struct dp_mig_map map;
-};
-
-struct dp_phase {
-	double rate[PHASE_SAMPLES], window[PHASE_SAMPLES];
-	uint32_t n, next;
+	double pace, pace_lasting; /* of the guest before it: dp_phase_spread */
 };
 
 struct dp_session {
@@ -72,6 +68,7 @@ struct dp_session {
 	enum dp_outcome fit_outcome; /* of the migration then */
 	uint32_t nregions;
 	bool added;
+	bool looks; /* the snapshot's looks at the log tell of the guest's pace, not its syncs */
 	bool shown_line, shown_syncs; /* the report's accumulators are stale from the next add on */
 	double t1;		      /* end of the last snapshot */
 	double began; /* s: where the first snapshot begins; not 0 where a trace is played from later on */
@@ -80,6 +77,9 @@ struct dp_session {
 	uint64_t ram_pages;
 	double busy_s, busy_of; /* vCPU time, and the time it is of, s */
 	double total_logged, total_sent, total_acked;
+	double logged_at_sync; /* of total_logged, at the last sync */
+	double held_from,
+		held_was; /* when the snapshot began, s, and what sockets held then, bytes, of all migrations so far */
 	double acked;		  /* bytes in the span */
 	double active_s;	  /* of the span, while the migration was on */
 	bool wire_seen, wire_tcp; /* in the span */
@@ -91,6 +91,7 @@ struct dp_session {
 	struct dp_bw bw;
 	struct dp_mig_track mig;
 	struct dp_phase phase;
+	double pace, pace_lasting; /* how much it changes, and how long it keeps to one: dp_phase_spread */
 	struct dp_hot_track hot;
 	struct dp_report r;
 };
@@ -152,9 +153,6 @@ unsigned int dp_version_number(const char *qemu_version);
 
 /* session_notes.c */
 void dp_session_notes(struct dp_session *s);
-void dp_phase_add(struct dp_phase *p, double pages, double window);
-/* true: the latest samples differ strongly from the earlier ones of like windows; means in pages a second. */
-bool dp_phase_changed(const struct dp_phase *p, double *earlier, double *recent);
 
 /* session_fill.c */
 void dp_fill_subject(struct dp_subject *out, const struct dp_vm *vm);

@@ -2,75 +2,10 @@
 /* What a session advises, and what it warns of. Words are the text report's business. */
 #include "session_int.h"
 
-#define PHASE_RECENT  4
-#define PHASE_EARLIER 4 /* at least, beside the recent ones */
-#define PHASE_RATIO   1.5
-#define PHASE_SIGMA   3.0
-#define COARSE_TIME   1e-3			     /* s: windows and rounds are longer than ten of these */
-#define START_EVERY   (DP_LEVEL_PERIOD_NS(0) * 1e-9) /* s */
-#define START_SYNCS   4
-#define START_SHARE   0.25
-#define PHASE_LIKE    1.5 /* windows that may be compared: U(t)/t falls with t */
-
-void dp_phase_add(struct dp_phase *p, double pages, double window)
-{
-	if (!(window > 0))
-		return;
-	p->rate[p->next] = pages / window;
-	p->window[p->next] = window;
-	p->next = (p->next + 1) % PHASE_SAMPLES;
-	if (p->n < PHASE_SAMPLES)
-		p->n++;
-}
-
-struct moments {
-	double n, sum, squares;
-};
-
-static double mean_of(const struct moments *m)
-{
-	return m->sum / m->n;
-}
-
-/* Variance of the mean. */
-static double mean_variance(const struct moments *m)
-{
-	double mean = mean_of(m);
-
-	return fmax(0, m->squares / m->n - mean * mean) / fmax(1, m->n - 1);
-}
-
-bool dp_phase_changed(const struct dp_phase *p, double *earlier, double *recent)
-{
-	struct moments m[2] = { { 0 } };
-	double last, a, b, sd;
-	uint32_t i;
-
-	if (p->n < PHASE_RECENT + PHASE_EARLIER)
-		return false;
-	last = p->window[(p->next + PHASE_SAMPLES - 1) % PHASE_SAMPLES];
-	for (i = 0; i < p->n; i++) {
-		uint32_t k = (p->next + PHASE_SAMPLES - 1 - i) % PHASE_SAMPLES;
-		struct moments *to;
-
-		if (p->window[k] > PHASE_LIKE * last || p->window[k] * PHASE_LIKE < last)
-			continue;
-		to = &m[m[1].n < PHASE_RECENT];
-		to->n++;
-		to->sum += p->rate[k];
-		to->squares += p->rate[k] * p->rate[k];
-	}
-	if (m[0].n < PHASE_EARLIER)
-		return false;
-	a = mean_of(&m[0]);
-	b = mean_of(&m[1]);
-	sd = sqrt(mean_variance(&m[0]) + mean_variance(&m[1]));
-	if (fmax(a, b) < PHASE_RATIO * fmin(a, b) || fabs(a - b) < PHASE_SIGMA * sd || a == b)
-		return false;
-	*earlier = a;
-	*recent = b;
-	return true;
-}
+#define COARSE_TIME 1e-3			   /* s: windows and rounds are longer than ten of these */
+#define START_EVERY (DP_LEVEL_PERIOD_NS(0) * 1e-9) /* s */
+#define START_SYNCS 4
+#define START_SHARE 0.25
 
 static void note(struct dp_report *r, enum dp_note_kind kind, double value, double value2)
 {
@@ -160,8 +95,10 @@ static void caution(struct dp_session *s)
 	    (r->speeds.rounds_from == DP_SPEED_OPTION || r->speeds.rounds_from == DP_SPEED_LEARNED) &&
 	    !(s->o.max_bandwidth > 0) && cap < r->speeds.rounds.mid)
 		note(r, DP_NOTE_CAP_UNKNOWN, cap, NAN);
-	if (dp_phase_changed(&s->phase, &earlier, &recent))
+	if (dp_phase_changed(&s->phase, s->curve, &earlier, &recent))
 		note(r, DP_NOTE_PHASE, earlier, recent);
+	if (s->pace > 0)
+		note(r, DP_NOTE_UNSTEADY, s->pace, s->pace_lasting);
 	if (r->predicted)
 		check_reach(r);
 	if (r->predicted && isnan(r->zero_share) && s->mig.m.rounds == 0)

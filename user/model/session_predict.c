@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "model/predict_mem.h"
 #include "session_int.h"
 
 #define MIB 1048576.0
@@ -82,8 +83,8 @@ static void plan_ahead(const struct dp_session *s, struct dp_plan *p)
 	p->fixed_hi = s->o.fixed_hi;
 	p->multifd = s->o.multifd || s->mig.m.multifd;
 	p->queue = s->mig.m.queue_seen > 0 ? s->mig.m.queue_seen : r->queue;
-	/* In its first round, or under a cap, a socket has not held yet what it can. */
-	if (s->mig.m.outcome == DP_MIG_RUNNING && (s->mig.m.rounds <= 1 || r->speeds.capped))
+	/* In its first two rounds, the second of which may be the stop, or under a cap, a socket may not have held yet what it can. */
+	if (s->mig.m.outcome == DP_MIG_RUNNING && (s->mig.m.rounds <= 2 || r->speeds.capped))
 		p->queue = fmax(p->queue, r->queue);
 	p->setup = r->setup;
 	p->exit_test = r->exit_test;
@@ -93,6 +94,26 @@ static void plan_ahead(const struct dp_session *s, struct dp_plan *p)
 	p->throttle = r->throttle;
 	p->ac = s->o.ac;
 	p->busy = r->busy;
+}
+
+/* What the migration's sockets hold at t, bytes: between two snapshots as if it had changed evenly. */
+static double held_at(const struct dp_session *s, double t)
+{
+	double now = s->total_sent - s->total_acked, span = s->t1 - s->held_from;
+	double share = span > 0 ? fmin(1, fmax(0, (t - s->held_from) / span)) : 1;
+
+	return s->held_was + (now - s->held_was) * share - s->mig.unacked;
+}
+
+/*
+ * While QEMU looked for zero pages its sockets ran empty, or they are not full yet. A writer that waits for its socket leaves up to a
+ * third of it empty: that much is in the plan anyhow (dp_stop_wait).
+ */
+static double room_at(const struct dp_session *s, double t, double queue)
+{
+	double full = (1 - DP_WAKE_SHARE) * queue;
+
+	return s->mig.m.tcp ? fmax(0, full - fmax(0, held_at(s, t))) / (1 - DP_WAKE_SHARE) : 0;
 }
 
 static void make_plan(const struct dp_session *s, double t, struct dp_plan *p)
@@ -106,6 +127,7 @@ static void make_plan(const struct dp_session *s, double t, struct dp_plan *p)
 	p->remaining = mt->m.remaining;
 	p->elapsed = fmax(0, t - mt->m.start);
 	p->since_sync = fmax(0, t - mt->last_sync);
+	p->room = room_at(s, t, p->queue);
 	p->stopped = mt->stopped;
 	p->past = mt->past;
 	p->npast = mt->npast <= PAST ? mt->npast : 0;

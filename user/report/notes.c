@@ -18,6 +18,7 @@ const char *dp_note_name(enum dp_note_kind k)
 		"no-bandwidth",
 		"max-bandwidth-unknown",
 		"phase-change",
+		"unsteady",
 		"extrapolated",
 		"lost-events",
 		"zero-pages-unknown",

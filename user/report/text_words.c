@@ -194,6 +194,13 @@ static void caution(struct dp_buf *b, const struct dp_report *r, const struct dp
 			"both.",
 			dp_fmt_count(a, sizeof(a), n->value2), dp_fmt_count(c, sizeof(c), n->value));
 		break;
+	case DP_NOTE_UNSTEADY:
+		dp_buf_printf(
+			b,
+			"the guest's pace changes, by %.0f %% more or less than its mean, some %s at a time. The band "
+			"allows for that.",
+			n->value * 100, dp_fmt_time(a, sizeof(a), n->value2));
+		break;
 	case DP_NOTE_SHORT_REACH:
 		dp_buf_printf(b,
 			      "the curve was seen up to %s, but the longest round takes %s: beyond it is "
