@@ -47,7 +47,7 @@ static void hot_parts_passed(void **state)
 	for (round = 1; round <= 3; round++) {
 		for (i = 0; i < 10; i++)
 			m.fresh[i] = PART;
-		dp_map_read(&m, 1, 1);
+		dp_map_read(&m, 10 * PART, 1);
 		dp_map_again(&m, &set, &found);
 		close_to(set, round == 1 ? 0 : 1000);
 		close_to(found, 1000);
@@ -72,7 +72,7 @@ static void found_ahead(void **state)
 	dp_map_sent(&m, 50.25 * PART * W, W);
 	m.fresh[50] = 40;
 	m.fresh[100] = 80;
-	dp_map_read(&m, 1, 0);
+	dp_map_read(&m, 120, 0);
 	dp_map_sync(&m, 0);
 	close_to(dp_map_bytes(&m, W), (PART * (DP_HEAT_BINS - 50.25) + 10) * W);
 }
@@ -91,12 +91,89 @@ static void found_often(void **state)
 		dp_map_counts(&m, &found, &fresh);
 		close_to(found, i ? 31 : 0);
 		close_to(fresh, 31);
-		dp_map_read(&m, 1, 1);
+		dp_map_read(&m, 31, 1);
 	}
 	dp_map_sync(&m, 1);
 	close_to(dp_map_bytes(&m, W), (64 * PART + 31) * W);
 	dp_map_scale(&m, 1000 * W, W);
 	close_to(dp_map_bytes(&m, W), 1000 * W);
+}
+
+/*
+ * One part is written as a whole, of the others a tenth, twice: of 1370 pages 354 are found again, all 100 of the hot part, and
+ * so 2 of 10 elsewhere.
+ */
+static void found_unevenly(void **state)
+{
+	struct dp_mig_map m = begun();
+	double found, fresh;
+	uint32_t i, read;
+
+	(void)state;
+	for (read = 0; read < 2; read++) {
+		for (i = 0; i < DP_HEAT_BINS; i++)
+			m.fresh[i] = i == 3 ? PART : PART / 10;
+		dp_map_read(&m, 1370, read ? 354.0 / 1370 : 0);
+	}
+	dp_map_counts(&m, &found, &fresh);
+	close_to(found, 1370 + 1370 - 354);
+	close_to(fresh, 0);
+	close_to(m.found[3], PART);
+	close_to(m.found[0], 18);
+	close_to(m.found[127], 18);
+}
+
+/* What came after the reading stays for the next one; where places are known of too few, they stand for the others. */
+static void found_in_part(void **state)
+{
+	static const struct {
+		double pages, fresh, found, left;
+	} t[] = { { 80, 100, 80, 20 },
+		  { 100, 100, 100, 0 },
+		  { 90, 60, 90, 0 },
+		  { 90, 30, 60, 0 },
+		  { 10, 0, 0, 0 } };
+	uint32_t i;
+
+	(void)state;
+	for (i = 0; i < sizeof(t) / sizeof(t[0]); i++) {
+		struct dp_mig_map m = begun();
+		double found, fresh;
+
+		m.fresh[5] = t[i].fresh / 2;
+		m.fresh[9] = t[i].fresh / 2;
+		dp_map_read(&m, t[i].pages, 0);
+		dp_map_counts(&m, &found, &fresh);
+		close_to(found, t[i].found);
+		close_to(fresh, t[i].left);
+		close_to(m.found[9], t[i].found / 2);
+	}
+}
+
+/* At a sync, too: the hot part, not sent since, is found again as a whole; had it been sent, it is all there anew. */
+static void again_by_place(void **state)
+{
+	uint32_t sent, i;
+
+	(void)state;
+	for (sent = 0; sent < 2; sent++) {
+		struct dp_mig_map m = begun();
+		double n = PART * DP_HEAT_BINS;
+
+		dp_map_sent(&m, n * W, W); /* the first pass */
+		for (i = 0; i < DP_HEAT_BINS; i++)
+			m.fresh[i] = i == (sent ? 0 : 127) ? PART : PART / 10;
+		dp_map_read(&m, 1370, 0);
+		dp_map_sync(&m, 0);
+		close_to(dp_map_bytes(&m, W), 1370 * W);
+		dp_map_sent(&m, 100 * W, W); /* the hot part, or ten others */
+		for (i = 0; i < DP_HEAT_BINS; i++)
+			m.fresh[i] = i == (sent ? 0 : 127) ? PART : PART / 10;
+		dp_map_read(&m, 1370, 0);
+		dp_map_sync(&m, 354.0 / 1370);
+		/* 1270 were left: 2 of 10 are found again, and the hot part if it is among them */
+		close_to(dp_map_bytes(&m, W), (sent ? 1270 - 254 + 1370 : 1270 - 117 * 2 - 100 + 1370) * W);
+	}
 }
 
 /* The upper half is zero: nine bytes a page the first time. */
@@ -163,8 +240,9 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(hot_parts_passed), cmocka_unit_test(found_ahead),
-		cmocka_unit_test(found_often),	    cmocka_unit_test(zero_parts),
-		cmocka_unit_test(hot_place),
+		cmocka_unit_test(found_often),	    cmocka_unit_test(found_unevenly),
+		cmocka_unit_test(found_in_part),    cmocka_unit_test(again_by_place),
+		cmocka_unit_test(zero_parts),	    cmocka_unit_test(hot_place),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

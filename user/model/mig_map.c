@@ -103,14 +103,51 @@ void dp_map_counts(const struct dp_mig_map *m, double *found, double *fresh)
 	}
 }
 
-void dp_map_read(struct dp_mig_map *m, double share, double again)
+/*
+ * Of a set of pages by part the share `again` was found once more, within a time in which share[i] of part i was found. What is
+ * found often lies together: in a part at least its own share is found again, and what is still missing everywhere alike. Returns
+ * that.
+ */
+static double everywhere(const double *set, const double *share, double again)
 {
+	double sum = 0, want, lo = 0, hi = 1;
+	unsigned int i, tries;
+
+	for (i = 0; i < DP_HEAT_BINS; i++)
+		sum += set[i];
+	want = again * sum;
+	for (tries = 0; tries < 40; tries++) {
+		double mid = (lo + hi) / 2, got = 0;
+
+		for (i = 0; i < DP_HEAT_BINS; i++)
+			got += set[i] * fmax(mid, fmin(1, share[i]));
+		if (got < want)
+			lo = mid;
+		else
+			hi = mid;
+	}
+	return lo;
+}
+
+/* Places are known of so many of the pages at least; of fewer than half it is not said where the others were. */
+#define MOST_UNPLACED 2.0
+
+void dp_map_read(struct dp_mig_map *m, double pages, double again)
+{
+	double found, fresh, share, by, now[DP_HEAT_BINS], part[DP_HEAT_BINS];
 	unsigned int i;
 
+	dp_map_counts(m, &found, &fresh);
+	share = fresh > 0 ? fmin(1, pages / fresh) : 0;
+	by = share > 0 ? fmin(MOST_UNPLACED, pages / (fresh * share)) : 0;
 	for (i = 0; i < DP_HEAT_BINS; i++) {
-		m->found[i] = together(m->found[i], m->fresh[i] * share, m->size[i], again, false);
+		now[i] = fmin(m->size[i], m->fresh[i] * share * by);
+		part[i] = m->size[i] > 0 ? now[i] / m->size[i] : 0;
 		m->fresh[i] *= 1 - share;
 	}
+	again = everywhere(m->found, part, again);
+	for (i = 0; i < DP_HEAT_BINS; i++)
+		m->found[i] = together(m->found[i], now[i], m->size[i], fmax(again, part[i]), false);
 }
 
 void dp_map_forget(struct dp_mig_map *m)
@@ -119,32 +156,35 @@ void dp_map_forget(struct dp_mig_map *m)
 	memset(m->found, 0, sizeof(m->found));
 }
 
-void dp_map_again(const struct dp_mig_map *m, double *pending, double *found)
+void dp_map_again(const struct dp_mig_map *m, double *set, double *found)
 {
 	unsigned int i;
 
-	*pending = m->behind;
+	*set = 0;
+	for (i = 0; i < DP_HEAT_BINS; i++)
+		*set += m->set[i];
 	*found = m->first[m->at] ? m->found[m->at] * m->done : 0;
-	for (i = 0; i < DP_HEAT_BINS; i++) {
-		if (m->first[i])
-			continue;
-		*pending += m->pending[i];
-		*found += m->found[i];
-	}
+	for (i = 0; i < DP_HEAT_BINS; i++)
+		*found += m->first[i] ? 0 : m->found[i];
 }
 
 void dp_map_sync(struct dp_mig_map *m, double again)
 {
+	double part[DP_HEAT_BINS];
 	unsigned int i;
 
+	for (i = 0; i < DP_HEAT_BINS; i++)
+		part[i] = m->size[i] > 0 ? m->found[i] / m->size[i] : 0;
+	again = everywhere(m->set, part, again);
 	for (i = 0; i < DP_HEAT_BINS; i++) {
 		double passed = i == m->at ? m->done : 0, ahead = m->size[i] * (1 - passed);
+		double both = fmax(again, part[i]);
 
-		m->pending[i] =
-			together(m->pending[i], m->found[i] * (1 - passed), ahead, again, m->first[i]);
+		m->pending[i] = together(m->pending[i], m->found[i] * (1 - passed), ahead, both, m->first[i]);
 		if (i == m->at)
 			m->behind =
-				together(m->behind, m->found[i] * passed, m->size[i] * passed, again, false);
+				together(m->behind, m->found[i] * passed, m->size[i] * passed, both, false);
 		m->found[i] = 0;
+		m->set[i] = (m->first[i] ? 0 : m->pending[i]) + (i == m->at ? m->behind : 0);
 	}
 }

@@ -21,6 +21,7 @@ struct dp_mig_map {
 	double zeros[DP_HEAT_BINS];   /* share of zero pages in what was never sent; the caller's to set */
 	double fresh[DP_HEAT_BINS];   /* found since rings were last read, or the last sync, */
 	double found[DP_HEAT_BINS];   /* and from that until then, each page once */
+	double set[DP_HEAT_BINS];     /* pages that were pending after the last sync, of those sent before */
 	unsigned int at;	      /* the part where QEMU is, */
 	double done;		      /* and the share of it that it has passed */
 };
@@ -44,16 +45,20 @@ void dp_map_scale(struct dp_mig_map *m, double bytes, double page);
 void dp_map_counts(const struct dp_mig_map *m, double *found, double *fresh);
 
 /*
- * Rings were read: all pages can be found again. share: of what is fresh, that which was found before that. again: the share of those
- * found before that were found once more.
+ * Rings were read, and since the time before so many pages had been found: all can be found again. What is fresh may be more, as some of
+ * it came later, or less, as a page counts once there that was found before and after a reading. again: the share of those found
+ * before the last reading that were found once more.
  */
-void dp_map_read(struct dp_mig_map *m, double share, double again);
+void dp_map_read(struct dp_mig_map *m, double pages, double again);
 
 /* All that was found is forgotten. */
 void dp_map_forget(struct dp_mig_map *m);
 
-/* Pages pending that were sent before, and pages found in such parts, after dp_map_read. */
-void dp_map_again(const struct dp_mig_map *m, double *pending, double *found);
+/*
+ * Pages found in parts that were sent before, after dp_map_read, and the set of pages that what is pending there is left of: those
+ * that the last sync left. Which of them were sent since is a matter of place, not of how often they are written.
+ */
+void dp_map_again(const struct dp_mig_map *m, double *set, double *found);
 
 /*
  * A sync, after dp_map_read: what was found since the last one is pending now. In parts that were sent before, the share `again`

@@ -108,15 +108,13 @@ void dp_mig_found(struct dp_session *s, const struct dp_snapshot *snap)
 
 #define PLACED 0.25 /* of the pages that were found */
 
-/* Rings are read, between syncs or at one. Of what an interval found by place, so much was found before that. */
+/* Rings are read, between syncs or at one. */
 static void read_map(struct dp_session *s, const struct dp_sync *sync)
 {
 	double found, fresh, now = (double)sync->new_pages;
 
 	dp_map_counts(&s->mig.map, &found, &fresh);
-	now = fmin(now, fresh);
-	dp_map_read(&s->mig.map, fresh > 0 ? now / fresh : 0,
-		    dp_mig_again(s, found, now, (double)sync->since_ns * NS));
+	dp_map_read(&s->mig.map, now, dp_mig_again(s, found, now, (double)sync->since_ns * NS));
 }
 
 /*
