@@ -149,7 +149,8 @@ static double extra_of(const struct dp_plan *p, double q)
 
 /*
  * How late QEMU looks, what it measures and what we count is nobody's choice. As many kinds of each as of curves and bandwidths, laid out
- * so that each kind of any of them meets each of any other once (orthogonal Latin squares).
+ * so that each kind of any of them meets each of any other once (orthogonal Latin squares). There are four such squares of five, and
+ * five of chance: what a stop waits for and what it is handed from thread to thread share one, as both are waiting.
  */
 static void draw(struct dp_sim_in *in, uint32_t iu, uint32_t ib)
 {
