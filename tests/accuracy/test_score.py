@@ -15,7 +15,7 @@ from grid import KINDS, edge, grid  # noqa: E402
 from live import Tap  # noqa: E402
 from one import blackout  # noqa: E402
 from methods import remaining_over_bandwidth, sampled, sampled_curve  # noqa: E402
-from report import markdown, picture, stood  # noqa: E402
+from report import command_of, markdown, picture, stood  # noqa: E402
 
 
 def row(kind="a", verdict="converges", total=10.0, down=0.2, closest=None, **predictions):
@@ -140,6 +140,7 @@ def reports(tap):
     rows = [row("a", before=said("converges", 11.0, 0.21, 0.2)), row("b", verdict="never", total=None, down=None, before=said("never"))]
     text = markdown(rows, "make accuracy")
     tap.ok("10.0 %" in text and "make accuracy" in text and "| a |" in text and "| b |" in text, "the page has the figures", text)
+    tap.ok(command_of(rows) == "make accuracy accuracy-doc" and "--seed 3" in command_of([dict(rows[0], seed=3)]), "and the seed")
     svg = picture(rows)
     tap.ok(svg.startswith("<svg") and svg.rstrip().endswith("</svg>") and svg.count("<circle") == 2, "the picture has a point for each", svg)
 
