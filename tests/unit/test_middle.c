@@ -190,6 +190,13 @@ static void test_stopped(void **state)
 	assert_int_equal(dp_predict(c, &link, &plan, &p), 0);
 	near(full - p.downtime.mid, 1 / 40.0, 1e-6);
 	plan.queue = plan.room = 0;
+	/* throttled by 99 % a vCPU sleeps for 0.99 s at a time; half of all stops find it asleep for 0.49 s or more */
+	assert_int_equal(dp_predict(c, &link, &plan, &p), 0);
+	full = p.blackout.mid;
+	plan.throttle = 0.99;
+	assert_int_equal(dp_predict(c, &link, &plan, &p), 0);
+	near(p.blackout.mid - full, 0.49, 1e-6);
+	plan.throttle = 0;
 	assert_int_equal(dp_predict(c, &link, &plan, &p), 0);
 	/* the path is sure, but not what is left, nor what a stop takes */
 	assert_true(p.downtime.lo < p.downtime.mid - 0.005 && p.downtime.hi > p.downtime.mid + 0.005);

@@ -11,12 +11,13 @@
 
 #include "model/predict_mem.h"
 
-#define PERIOD	   1.0 /* seconds that auto-converge waits at least between two looks */
-#define PATIENCE   8   /* such looks in a row that find nothing bad, after which none will */
-#define MAX_SYNCS  4000u
-#define STEP_SYNCS 128u /* after so many syncs the step doubles: a long pass needs no finer look */
-#define MAX_TIME   1e8
-#define STALLED	   0.002 /* a pass that lowers the least pending by a smaller share of it leads nowhere */
+#define PERIOD	       1.0 /* seconds that auto-converge waits at least between two looks */
+#define PATIENCE       8   /* such looks in a row that find nothing bad, after which none will */
+#define MAX_SYNCS      4000u
+#define STEP_SYNCS     128u /* after so many syncs the step doubles: a long pass needs no finer look */
+#define MAX_TIME       1e8
+#define THROTTLE_SLICE 0.01  /* s (CPU_THROTTLE_TIMESLICE_NS) */
+#define STALLED	       0.002 /* a pass that lowers the least pending by a smaller share of it leads nowhere */
 
 /* Sends until `pages` are sent, `seconds` have passed or nothing is left. Returns the pages sent. */
 static double send(struct dp_mem *s, double pages, double seconds)
@@ -51,6 +52,14 @@ static double send(struct dp_mem *s, double pages, double seconds)
 	return sent;
 }
 
+/* A throttled vCPU runs for a slice and sleeps in between, of which QEMU wakes it only to stop it: it has not run since. */
+static double asleep(const struct dp_mem *s)
+{
+	double p = s->throttle, all = THROTTLE_SLICE * p / (1.0 - p);
+
+	return p > 0.0 ? all * fmax(0.0, s->in->wait - (1.0 - p)) / p : 0.0;
+}
+
 /*
  * Down for this long if the guest stopped now, F included: by QEMU, who is done when all is in the sockets, and until the
  * destination has it all.
@@ -68,7 +77,7 @@ static double stop_time(const struct dp_mem *s, double *blackout)
 		scan += s->pend[g] * dp_sender_scan(&tx, z);
 	}
 	down = dp_sender_stop(&tx, bytes, scan, s->in->bs, s->in->wait, blackout);
-	*blackout += s->in->plan->fixed + s->in->extra;
+	*blackout += s->in->plan->fixed + s->in->extra + asleep(s);
 	return down + s->in->plan->fixed + s->in->extra;
 }
 
