@@ -17,7 +17,7 @@ from live import PAGE, Prof, Vmm, main, pages_at  # noqa: E402
 from truth import curve  # noqa: E402
 
 TIMES = (0.01, 0.03, 0.1, 0.3, 1.0, 5.0)
-NARROW = 1.35        # hi / lo, from NARROW_FROM on: a bin is 1/8 wide, and the noise of some ten start points is added
+NARROW = 1.5         # hi / lo, from NARROW_FROM on: a bin is 1/8 wide, and the noise of four to ten start points is added
 NARROW_FROM = 0.1
 TICK = 0.001         # a paced guest writes what is due once in this time, and what it was held up for at once afterwards (by
                      # a sync, say, which makes it come in step with it): so U(t) is known to within both of t

@@ -302,7 +302,7 @@ static void see_pace(struct dp_session *s, const struct dp_snapshot *snap)
 		return;
 	if (bitmap)
 		s->looks = dp_phase_look(&s->phase, snap);
-	else if (!snap->nsyncs)
+	else if (!snap->nsyncs && s->nsyncs_ever) /* before the first one the guest may not have begun */
 		dp_phase_add(&s->phase, (double)snap->new_blocks[DP_4K],
 			     s->total_logged - (double)snap->logged_ns * NS - s->logged_at_sync,
 			     s->total_logged - s->logged_at_sync);
