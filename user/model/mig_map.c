@@ -129,7 +129,7 @@ static double everywhere(const double *set, const double *share, double again)
 	return lo;
 }
 
-/* Places are known of so many of the pages at least; of fewer than half it is not said where the others were. */
+/* Those whose place is known stand for the others too, for no more than one each. */
 #define MOST_UNPLACED 2.0
 
 void dp_map_read(struct dp_mig_map *m, double pages, double again)
